@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rvm_export import export as exporting
-from rvm_export.contract import Precision
+from rvm_export.contract import Layout, Precision
 from rvm_export.errors import ExportError
 from rvm_export.manifest import Manifest
 from rvm_export.repository import Repository
@@ -73,6 +73,13 @@ def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:
     show_default=True,
     help="Of the weights and the states.",
 )
+@click.option(
+    "--layout",
+    type=click.Choice([*(layout.value for layout in Layout), "both"]),
+    default=Layout.RGB.value,
+    show_default=True,
+    help="Of the pictures that the model takes and gives: a model for each.",
+)
 @_device_option
 @click.option("--version", type=click.IntRange(min=1), help="Default: the next number.")
 @_repository_option
@@ -81,19 +88,21 @@ def export(
     source: str,
     weights_sha256: str | None,
     precision: str,
+    layout: str,
     device: str,
     version: int | None,
     repository: Path | None,
 ) -> None:
     """Make a version: TorchScript, verified before it is published."""
     with _one_line_errors():
-        options = exporting.ExportOptions(
-            Repository(repository or default_repository()), Precision(precision), device, version
-        )
+        layouts = tuple(Layout) if layout == "both" else (Layout(layout),)
+        path = repository or default_repository()
+        options = exporting.ExportOptions(path, layouts, Precision(precision), device, version)
         exporting.check_options(options)
         weights = _weights(checkpoint, source, weights_sha256)
         _say(f"Weights: {weights.source} (SHA-256 {weights.sha256})")
-        click.echo(exporting.export(weights, options, _say))
+        for folder in exporting.export(weights, options, _say):
+            click.echo(folder)
 
 
 def _weights(checkpoint: Path | None, source: str, sha256: str | None) -> Weights:

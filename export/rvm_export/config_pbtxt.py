@@ -1,11 +1,11 @@
-"""`config.pbtxt` of a repository, and the one line in it that depends on the precision."""
+"""`config.pbtxt` of a model, and the types in it that depend on the precision."""
 
 import re
 import shutil
 from importlib import resources
 from pathlib import Path
 
-from rvm_export.contract import MODEL_NAME, Precision
+from rvm_export.contract import Layout, Precision
 from rvm_export.errors import RepositoryError, UsageError
 from rvm_export.repository import Repository
 from rvm_export.settings import checkout_repository
@@ -19,10 +19,10 @@ _STATE_TYPE = re.compile(
 )
 
 
-def packaged_folder() -> Path:
+def packaged_folder(layout: Layout) -> Path:
     """The model folder that carries the committed `config.pbtxt`: of the package or checkout."""
-    packaged = Path(str(resources.files("rvm_export"))) / "data" / MODEL_NAME
-    return packaged if packaged.is_dir() else checkout_repository() / MODEL_NAME
+    packaged = Path(str(resources.files("rvm_export"))) / "data" / layout.model_name
+    return packaged if packaged.is_dir() else checkout_repository() / layout.model_name
 
 
 def prepare_config(repository: Repository, precision: Precision) -> None:
@@ -35,7 +35,7 @@ def prepare_config(repository: Repository, precision: Precision) -> None:
     config = repository.model_folder / FILE_NAME
     try:
         if not config.exists():
-            _copy_packaged(repository.model_folder)
+            _copy_packaged(repository)
         text = config.read_text("utf-8")
         found = precision_of(text)
         if found is precision:
@@ -68,8 +68,8 @@ def with_precision(text: str, precision: Precision) -> str:
     return _STATE_TYPE.sub(rf"\g<1>{precision.triton_type}", text)
 
 
-def _copy_packaged(model_folder: Path) -> None:
-    source = packaged_folder()
+def _copy_packaged(repository: Repository) -> None:
+    source, model_folder = packaged_folder(repository.layout), repository.model_folder
     shutil.copytree(source / WARMUP_FOLDER, model_folder / WARMUP_FOLDER, dirs_exist_ok=True)
     _replace(model_folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
 

@@ -4,9 +4,27 @@ from enum import Enum
 
 import torch
 
-MODEL_NAME = "rvm_mobilenetv3"
-INPUTS = ("src", "r1i", "r2i", "r3i", "r4i", "downsample_ratio")
-OUTPUTS = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
+STATES_IN = ("r1i", "r2i", "r3i", "r4i")
+STATES_OUT = ("r1o", "r2o", "r3o", "r4o")
+OUTPUTS = ("fgr", "pha", *STATES_OUT)
+
+
+class Layout(str, Enum):
+    """Of the pictures on the wire. Each layout is a model of its own, of the same weights."""
+
+    RGB = "rgb"  # bytes of RGB, full range
+    YUV = "yuv"  # a codec's own planes, packed as I420; matrix and range are the caller's
+
+    @property
+    def model_name(self) -> str:
+        """Triton's name of the model, and of its folder in the repository."""
+        return "rvm_mobilenetv3" if self is Layout.RGB else "rvm_mobilenetv3_yuv"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """In the order of `forward` and of `config.pbtxt`. All layouts have the same `OUTPUTS`."""
+        matrices = () if self is Layout.RGB else ("to_rgb", "from_rgb")
+        return ("src", *STATES_IN, "downsample_ratio", *matrices)
 
 
 class Precision(str, Enum):

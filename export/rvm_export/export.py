@@ -1,6 +1,7 @@
 """Make a version: script, verify, publish; and verify a published one again."""
 
 import io
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -11,7 +12,7 @@ import torch
 from rvm_export import script, verification
 from rvm_export.cache import sha256_of
 from rvm_export.config_pbtxt import prepare_config
-from rvm_export.contract import Precision
+from rvm_export.contract import Layout, Precision
 from rvm_export.errors import UsageError, VerificationError
 from rvm_export.goldens import INT8_CASES, SEED, SEEDED_CASES
 from rvm_export.manifest import Manifest
@@ -24,20 +25,26 @@ from rvm_export.weights import Say, Weights
 class ExportOptions:
     """What to export to where."""
 
-    repository: Repository
+    repository: Path
+    layouts: tuple[Layout, ...] = (Layout.RGB,)  # a model of each
     precision: Precision = Precision.FP32
-    device: str = "cpu"  # where it is checked: "cpu" or "cuda"
-    version: int | None = None  # None: the next
+    device: str = "cpu"  # where they are checked: "cpu" or "cuda"
+    version: int | None = None  # of each model; None: the next that none of them has
+
+    @property
+    def repositories(self) -> list[Repository]:
+        """One for each model."""
+        return [Repository(self.repository, layout) for layout in self.layouts]
 
 
-def check_options(options: ExportOptions) -> None:
-    """Find out what is wrong with the options before anything is fetched.
+def check_options(options: ExportOptions) -> int:
+    """Find out what is wrong with the options before anything is fetched; the version to make.
 
     Raises:
         UsageError: there is no such device, or the version is there already.
     """
     check_device(options.device)
-    options.repository.choose_version(options.version)
+    return max(r.choose_version(options.version) for r in options.repositories)
 
 
 def check_device(device: str) -> None:
@@ -46,51 +53,60 @@ def check_device(device: str) -> None:
         raise UsageError("--device cuda: PyTorch finds no GPU here; use --device cpu")
 
 
-def export(weights: Weights, options: ExportOptions, say: Say) -> Path:
-    """Script, verify and publish a version; its folder.
+def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
+    """Script, verify and publish a version of each model; their folders.
 
     Raises:
         UsageError: the version is there, or the repository has another precision.
-        VerificationError: the TorchScript file is not what the network is. Nothing is published.
+        VerificationError: a TorchScript file is not what the network is. It is not published,
+            nor are the models after it.
         RepositoryError: the repository cannot be written.
     """
     check_options(options)
-    repository = options.repository
-    with repository.locked():
-        version = repository.choose_version(options.version)
-        prepare_config(repository, options.precision)
-        with repository.staging() as staged:
-            _write_model(weights, options.precision, staged / MODEL_FILE)
-            say(f"Verifying version {version} on {options.device}")
-            _verified(weights, options, staged).write(staged)
-            return repository.publish(staged, version)
+    with ExitStack() as locks:
+        for repository in options.repositories:
+            locks.enter_context(repository.locked())
+        version = check_options(options)
+        for repository in options.repositories:
+            prepare_config(repository, options.precision)
+        return [_export(weights, options, r, version, say) for r in options.repositories]
 
 
-def _write_model(weights: Weights, precision: Precision, path: Path) -> None:
+def _export(
+    weights: Weights, options: ExportOptions, repository: Repository, version: int, say: Say
+) -> Path:
+    layout = repository.layout
+    with repository.staging() as staged:
+        _write_model(weights, layout, options.precision, staged / MODEL_FILE)
+        say(f"Verifying version {version} of {layout.model_name} on {options.device}")
+        _verified(weights, layout, options, staged).write(staged)
+        return repository.publish(staged, version)
+
+
+def _write_model(weights: Weights, layout: Layout, precision: Precision, path: Path) -> None:
     # Through memory: PyTorch's own writer says of a full disk only that it failed.
     buffer = io.BytesIO()
-    torch.jit.save(script.script(weights.network(), precision.dtype), buffer)
+    torch.jit.save(script.script(weights.network(), precision.dtype, layout), buffer)
     path.write_bytes(buffer.getbuffer())
 
 
-def _verified(weights: Weights, options: ExportOptions, staged: Path) -> Manifest:
+def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: Path) -> Manifest:
     model = script.load(staged / MODEL_FILE, options.device)
-    precision, device = options.precision, options.device
-    verification.check_contract(model, precision, device)
-    verification.check_splitting(model, precision, device)
+    subject = verification.Subject(model, layout, options.precision, options.device)
+    verification.check_contract(model, subject)
+    verification.check_splitting(subject)
     _check_network_code()
     golden = None
-    if weights.are_int8_release:
-        found = verification.compare_with_golden(model, INT8_CASES, precision, device)
-        golden = found.as_dict()
-    eager = verification.compare_with_eager(model, weights.network(), precision, device)
+    if weights.are_int8_release and layout is Layout.RGB:
+        golden = verification.compare_with_golden(subject, INT8_CASES).as_dict()
+    eager = verification.compare_with_eager(subject, weights.network())
     return Manifest(
         model_sha256=sha256_of(staged / MODEL_FILE),
         weights_source=weights.source,
         weights_sha256=weights.sha256,
         refiner=weights.refiner,
-        precision=precision,
-        device=device,
+        precision=options.precision,
+        device=options.device,
         torch_version=torch.__version__,
         code_version=metadata.version("rvm-triton"),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -102,7 +118,8 @@ def _verified(weights: Weights, options: ExportOptions, staged: Path) -> Manifes
 def _check_network_code() -> None:
     """The deep guided filter and the batch norms, by the seeded golden cases."""
     eager = EagerModel(verification.seeded_network(SEED))
-    verification.compare_with_golden(eager, SEEDED_CASES, Precision.FP32, "cpu")
+    subject = verification.Subject(eager, Layout.RGB, Precision.FP32)
+    verification.compare_with_golden(subject, SEEDED_CASES)
 
 
 def verify(repository: Repository, version: int, device: str) -> Manifest:
@@ -118,10 +135,11 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
     _check_hash(folder / MODEL_FILE, manifest)
     try:
         model = script.load(folder / MODEL_FILE, device)
-        verification.check_contract(model, manifest.precision, device)
-        verification.check_splitting(model, manifest.precision, device)
+        subject = verification.Subject(model, repository.layout, manifest.precision, device)
+        verification.check_contract(model, subject)
+        verification.check_splitting(subject)
         if manifest.difference_from_golden is not None:
-            verification.compare_with_golden(model, INT8_CASES, manifest.precision, device)
+            verification.compare_with_golden(subject, INT8_CASES)
     except RuntimeError as exc:
         raise VerificationError(f"{folder / MODEL_FILE} does not run: {exc}") from exc
     return manifest

@@ -22,7 +22,8 @@ def working_size_image(frames: Tensor, ratio: float) -> Tensor:
     for frame in torch.split(frames, 1):
         planar = frame.permute(0, 3, 1, 2).float()
         images.append(planar if ratio == 1 else resize(planar, ratio))
-    return torch.cat(images) / 255
+    # A GPU gets the frames of YUV planar.
+    return (torch.cat(images) / 255).contiguous(memory_format=torch.channels_last)
 
 
 def linear_model(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from rvm_export.contract import MODEL_NAME
+from rvm_export.contract import Layout
 from rvm_export.errors import RepositoryError, UsageError
 
 MODEL_FILE = "model.pt"
@@ -19,14 +19,15 @@ _STAGING_PREFIX = ".staging-"
 
 @dataclass(frozen=True)
 class Repository:
-    """The folder that Triton is given with `--model-repository`."""
+    """One model in the folder that Triton is given with `--model-repository`."""
 
     path: Path
+    layout: Layout = Layout.RGB
 
     @property
     def model_folder(self) -> Path:
-        """Of the one model that the export makes."""
-        return self.path / MODEL_NAME
+        """Of the model of this layout."""
+        return self.path / self.layout.model_name
 
     def versions(self) -> list[int]:
         """The published versions, in order."""

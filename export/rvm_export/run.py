@@ -1,6 +1,6 @@
 """Run a model with the wire contract over a video, request by request."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,14 +9,15 @@ from torch import Tensor
 from rvm_export.network import MattingNetwork
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-Model = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Outputs]
+# Takes the inputs of its layout, in their order.
+Model = Callable[..., Outputs]
 
 
 @dataclass(frozen=True)
 class Matte:
     """What a model made of B videos of T frames, on the CPU."""
 
-    fgr: Tensor  # uint8 [B,T,H,W,3]
+    fgr: Tensor  # uint8, as src
     pha: Tensor  # uint8 [B,T,H,W,1]
     states: tuple[Tensor, ...]  # r1..r4 after the last frame, [B,C,h,w]
 
@@ -31,16 +32,28 @@ def run(
     chunks: Iterable[int],
     dtype: torch.dtype,
     device: str = "cpu",
+    matrices: Sequence[Tensor] = (),
 ) -> Matte:
-    """Matte `src`, uint8 [B,T,H,W,3], in requests of `chunks` frames, the state carried on."""
+    """Matte `src` in requests of `chunks` frames, the state carried on.
+
+    Args:
+        model: of any layout.
+        src: uint8 [B,T,H,W,3], or as the model's layout has it.
+        downsample_ratio: above 0 and at most 1.
+        chunks: the number of frames of each request.
+        dtype: of the states.
+        device: where the model is.
+        matrices: the inputs after the ratio, where the layout has any.
+    """
     states = [torch.zeros(1, 1, 1, 1, dtype=dtype, device=device) for _ in range(4)]
-    ratio = torch.tensor([downsample_ratio], device=device)
+    rest = [torch.tensor([downsample_ratio]), *matrices]
+    rest = [tensor.to(device) for tensor in rest]
     fgr: list[Tensor] = []
     pha: list[Tensor] = []
     start = 0
     for count in chunks:
         frames = src[:, start : start + count].to(device)
-        outputs = model(frames, states[0], states[1], states[2], states[3], ratio)
+        outputs = model(frames, *states, *rest)
         fgr.append(outputs[0].cpu())
         pha.append(outputs[1].cpu())
         states = list(outputs[2:])
@@ -57,7 +70,7 @@ class EagerModel:
     def __call__(
         self, src: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor, ratio: Tensor
     ) -> Outputs:
-        """As `WireModel.forward`."""
+        """As `RgbModel.forward`."""
         rgb = src.permute(0, 1, 4, 2, 3).float() / 255
         # float32 holds 0.37 as 0.3700000047: the number that was meant has few digits.
         fgr, pha, states = self.network(rgb, (r1, r2, r3, r4), round(float(ratio), 6))

@@ -1,11 +1,12 @@
-"""The network as one TorchScript file with the wire contract of the Triton model.
+"""The network as TorchScript files with the wire contract of the Triton models.
 
 | tensor | dtype | shape |
 | --- | --- | --- |
-| src | uint8 | [B,T,H,W,3], RGB, full range |
+| src | uint8 | RGB: [B,T,H,W,3], full range; YUV: [B,T,H*3/2,W], I420 (see `i420`) |
 | r1i..r4i | float32 or float16 | [B,C,h,w]; the start of a video is zeros of shape [1,1,1,1] |
 | downsample_ratio | float32 | [1], 0 < ratio <= 1; at 1 the refiner is skipped |
-| fgr | uint8 | [B,T,H,W,3], straight foreground, round(255 * value) |
+| to_rgb, from_rgb | float32 | YUV only: [3,4], factors and offset for levels of 0..255 |
+| fgr | uint8 | as src, straight foreground, rounded to the nearest level |
 | pha | uint8 | [B,T,H,W,1], alpha, round(255 * value) |
 | r1o..r4o | as r1i | the state to send with the next T frames |
 
@@ -14,38 +15,23 @@ tensor is made from a device or dtype other than its inputs', so the file runs w
 loaded.
 """
 
-import copy
-import math
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from rvm_export.decoder import STATE_CHANNELS
-from rvm_export.full_resolution import linear_model, working_size_image, write_frames
-from rvm_export.network import MattingNetwork, fold_batch_norms
+from rvm_export.contract import Layout
+from rvm_export.frame_model import FrameModel
+from rvm_export.i420 import check_matrix, check_packed, packed_frames, rgb_frames
+from rvm_export.network import MattingNetwork
 
 
-class WireModel(nn.Module):
-    """`MattingNetwork` behind the wire contract, arranged to touch full resolution little.
-
-    In half precision only the working-size network is half. The refiner stays in float32: it
-    divides a difference of nearly equal numbers by as little as 1e-5, and its b reaches
-    values of which float16 cannot tell neighbouring levels.
-    """
+class RgbModel(nn.Module):
+    """The wire contract of `Layout.RGB`."""
 
     def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:
         super().__init__()
-        network = copy.deepcopy(network).eval()
-        # In float32, before any rounding to half.
-        fold_batch_norms(network)
-        _order_channels_last(network)
-        self.refiner = network.refiner
-        self.network = network.to(dtype)
-        self.refiner.float()
-        self.dtype = dtype
-        # TorchScript sees attributes, not constants of a module.
-        self.state_channels = list(STATE_CHANNELS)
+        self.model = FrameModel(network, dtype)
 
     def forward(
         self,
@@ -57,92 +43,62 @@ class WireModel(nn.Module):
         downsample_ratio: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """See the table at the top of the module."""
-        ratio = ratio_value(downsample_ratio)
-        check_frames(src, ratio)
-        # From the wire they come planar; mixed orders would turn the network planar too.
-        states = (channels_last(r1i), channels_last(r2i), channels_last(r3i), channels_last(r4i))
-        check_states(src, ratio, states, self.state_channels)
-        frames = src.flatten(0, 1)
-        image = working_size_image(frames, ratio)
-        y, hidden, states = self.network.working_size(image.to(self.dtype), states, src.size(0))
-        a, b = self.coefficients(image, y.float(), hidden, ratio)
-        fgr, pha = write_frames(frames, a, b)
-        fgr = fgr.view(src.size())
+        check_frames(src)
+        states = (r1i, r2i, r3i, r4i)
+        fgr, pha, states = self.model(src.flatten(0, 1), src.size(0), states, downsample_ratio)
         pha = pha.view(src.size(0), src.size(1), src.size(2), src.size(3), 1)
+        return fgr.view(src.size()), pha, states[0], states[1], states[2], states[3]
+
+
+class YuvModel(nn.Module):
+    """The wire contract of `Layout.YUV`: a conversion of colours before and behind the same."""
+
+    def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = FrameModel(network, dtype)
+
+    def forward(
+        self,
+        src: Tensor,
+        r1i: Tensor,
+        r2i: Tensor,
+        r3i: Tensor,
+        r4i: Tensor,
+        downsample_ratio: Tensor,
+        to_rgb: Tensor,
+        from_rgb: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """See the table at the top of the module."""
+        check_packed(src)
+        check_matrix("to_rgb", to_rgb)
+        check_matrix("from_rgb", from_rgb)
+        packed = src.flatten(0, 1)
+        frames = rgb_frames(packed, to_rgb)
+        states = (r1i, r2i, r3i, r4i)
+        fgr, pha, states = self.model(frames, src.size(0), states, downsample_ratio)
+        fgr = packed_frames(fgr, from_rgb, packed).view(src.size())
+        pha = pha.view(src.size(0), src.size(1), pha.size(1), pha.size(2), 1)
         return fgr, pha, states[0], states[1], states[2], states[3]
 
-    def coefficients(
-        self, image: Tensor, y: Tensor, hidden: Tensor, ratio: float
-    ) -> tuple[Tensor, Tensor]:
-        """A and b [N,4,h,w] of `linear_model`."""
-        if ratio == 1:
-            return linear_model(torch.zeros_like(y), y)
-        a, b = self.refiner(image, y, hidden.float())
-        return linear_model(a, b)
 
-
-def _order_channels_last(network: nn.Module) -> None:
-    # The frames come with channels last; the convolutions then need no reordering.
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = channels_last(parameter.data)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """The same values, the channels of a pixel next to each other in memory."""
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def ratio_value(downsample_ratio: Tensor) -> float:
-    """The ratio as the number that was meant.
-
-    float32 holds 0.7 as 0.69999999; without rounding, 1280 pixels would become 895.
-    """
-    ratio = float(downsample_ratio.item())
-    if not 0 < ratio <= 1:
-        raise ValueError(f"downsample_ratio is {ratio}; it must be above 0 and at most 1")
-    return math.floor(ratio * 1e6 + 0.5) / 1e6
-
-
-def check_frames(src: Tensor, ratio: float) -> None:
-    """Frames of at least one pixel at the working size."""
+def check_frames(src: Tensor) -> None:
+    """Frames [B,T,H,W,3] of at least one pixel."""
     if src.dim() != 5 or src.size(4) != 3 or src.numel() == 0:
         raise ValueError(
             f"src has the shape {list(src.size())}; it must be [B,T,H,W,3], none of them 0"
         )
-    if math.floor(src.size(2) * ratio) < 1 or math.floor(src.size(3) * ratio) < 1:
-        raise ValueError(f"downsample_ratio {ratio} leaves nothing of frames {list(src.size())}")
 
 
-def check_states(
-    src: Tensor,
-    ratio: float,
-    states: tuple[Tensor, Tensor, Tensor, Tensor],
-    channels: list[int],
-) -> None:
-    """Each state is of this size and ratio, or the start [1,1,1,1]."""
-    height = math.floor(src.size(2) * ratio)
-    width = math.floor(src.size(3) * ratio)
-    for index, state in enumerate(states):
-        height = (height + 1) // 2
-        width = (width + 1) // 2
-        expected = [src.size(0), channels[index], height, width]
-        shape = list(state.size())
-        if shape != expected and shape != [1, 1, 1, 1]:
-            raise ValueError(
-                f"r{index + 1}i has the shape {shape}, but these frames and this ratio "
-                f"need {expected}; start a video with zeros of shape [1, 1, 1, 1]"
-            )
-
-
-def script(network: MattingNetwork, dtype: torch.dtype) -> torch.jit.ScriptModule:
-    """The network as a frozen TorchScript module with the wire contract.
+def script(network: MattingNetwork, dtype: torch.dtype, layout: Layout) -> torch.jit.ScriptModule:
+    """The network as a frozen TorchScript module with the wire contract of `layout`.
 
     Args:
         network: with its weights loaded, in float32.
         dtype: torch.float32 or torch.float16, of the weights and the states.
+        layout: of the pictures on the wire.
     """
-    scripted = torch.jit.script(WireModel(network, dtype).eval())
+    kind = RgbModel if layout is Layout.RGB else YuvModel
+    scripted = torch.jit.script(kind(network, dtype).eval())
     # Freezing does not inline while optimised execution is off: the model would not run.
     with torch.jit.optimized_execution(True):  # type: ignore[attr-defined]
         frozen: torch.jit.ScriptModule = torch.jit.freeze(scripted)

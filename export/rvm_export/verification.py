@@ -1,12 +1,14 @@
 """Does a TorchScript file keep the wire contract, and compute what the network computes?"""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from rvm_export import yuv_reference
 from rvm_export.checkpoint import checkpoint_shapes
-from rvm_export.contract import INPUTS, OUTPUTS, Precision
+from rvm_export.contract import OUTPUTS, Layout, Precision
 from rvm_export.errors import VerificationError
 from rvm_export.goldens import CASES, FGR_GRID_STEP, INT8_CASES, GoldenCase, seeded_weights
 from rvm_export.network import MattingNetwork, Refiner
@@ -73,7 +75,33 @@ def difference(actual: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -
     return Difference(float(pha.max()), float(pha.mean()), float(fgr.max()), float(fgr.mean()))
 
 
-def check_contract(model: torch.jit.ScriptModule, precision: Precision, device: str) -> None:
+@dataclass(frozen=True)
+class Subject:
+    """A model that is checked, and what it says it is."""
+
+    model: Model
+    layout: Layout
+    precision: Precision
+    device: str = "cpu"
+
+    def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
+        """Of RGB [B,T,H,W,3], given in the layout of the model, of even size where it must be."""
+        if self.layout is Layout.YUV:
+            src, matrices = pictures(rgb, self.layout), yuv_reference.MATRICES
+        else:
+            src, matrices = rgb, ()
+        return run(self.model, src, ratio, chunks, self.precision.dtype, self.device, matrices)
+
+
+def pictures(rgb: Tensor, layout: Layout) -> Tensor:
+    """RGB [B,T,H,W,3] in a layout; in YUV without the last row or column of an odd size."""
+    if layout is Layout.RGB:
+        return rgb
+    even = rgb[:, :, : rgb.size(2) // 2 * 2, : rgb.size(3) // 2 * 2]
+    return torch.from_numpy(yuv_reference.to_i420(even.numpy()))
+
+
+def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
     """Names and order of the inputs; number, dtypes and shapes of the outputs.
 
     Raises:
@@ -81,24 +109,27 @@ def check_contract(model: torch.jit.ScriptModule, precision: Precision, device: 
     """
     schema = model.forward.schema  # type: ignore[attr-defined]
     names = tuple(argument.name for argument in schema.arguments[1:])
-    if names != INPUTS:
-        raise VerificationError(f"the model's inputs are {', '.join(names)}, not {INPUTS}")
+    inputs = subject.layout.inputs
+    if names != inputs:
+        raise VerificationError(f"the model's inputs are {', '.join(names)}, not {inputs}")
     for videos, count, height, width, ratio in SHAPES:
-        src = _noise(videos, count, height, width)
-        matte = run(model, src, ratio, [count], precision.dtype, device)
+        rgb = _noise(videos, count, height, width)
+        matte = subject.matte(rgb, ratio, [count])
         tensors = (matte.fgr, matte.pha, *matte.states)
         found = [(tuple(t.shape), t.dtype) for t in tensors]
-        expected = expected_outputs(tuple(src.shape), ratio, precision)
+        shape = tuple(pictures(rgb, subject.layout).shape)
+        expected = expected_outputs(shape, ratio, subject.precision)
         if found != expected:
-            raise VerificationError(f"{OUTPUTS} of {tuple(src.shape)} are {found}, not {expected}")
+            raise VerificationError(f"{OUTPUTS} of {shape} are {found}, not {expected}")
 
 
 def expected_outputs(
     shape: tuple[int, ...], ratio: float, precision: Precision
 ) -> list[tuple[tuple[int, ...], torch.dtype]]:
-    """Shape and dtype of each output for frames of `shape`."""
-    videos, _, height, width, _ = shape
-    expected = [(shape, torch.uint8), ((*shape[:4], 1), torch.uint8)]
+    """Shape and dtype of each output for a `src` of `shape`, RGB or YUV."""
+    videos, count, rows, width = shape[:4]
+    height = rows if len(shape) == 5 else rows * 2 // 3
+    expected = [(shape, torch.uint8), ((videos, count, height, width, 1), torch.uint8)]
     height, width = int(height * ratio), int(width * ratio)
     for channels in (16, 20, 40, 64):
         height, width = (height + 1) // 2, (width + 1) // 2
@@ -106,55 +137,56 @@ def expected_outputs(
     return expected
 
 
-def check_splitting(model: Model, precision: Precision, device: str) -> None:
+def check_splitting(subject: Subject) -> None:
     """The same frames in one request, one by one, and beside another video.
 
     Raises:
         VerificationError: the result depends on how the frames are sent.
     """
     src = torch.stack([_clip(CASES[1]), _clip(CASES[1]).flip(1)])
-    together = run(model, src, 0.4, [3], precision.dtype, device)
+    together = subject.matte(src, 0.4, [3])
     for chunks in ([1, 1, 1], [2, 1]):
         for video in range(2):
-            alone = run(model, src[video : video + 1], 0.4, chunks, precision.dtype, device)
+            alone = subject.matte(src[video : video + 1], 0.4, chunks)
             ours = (together.fgr[video], together.pha[video])
             found = difference(ours, (alone.fgr[0], alone.pha[0]))
-            TOLERANCES[precision].check(found, f"the result in requests of {chunks} frames")
+            what = f"the result in requests of {chunks} frames"
+            TOLERANCES[subject.precision].check(found, what)
 
 
-def compare_with_eager(
-    model: Model, network: MattingNetwork, precision: Precision, device: str
-) -> Difference:
+def compare_with_eager(subject: Subject, network: MattingNetwork) -> Difference:
     """The worst difference over the golden frames, each pixel, at their ratios.
 
     Raises:
         VerificationError: it is more than rounding.
     """
     found = []
-    eager = EagerModel(network)
+    eager = Subject(_eager(network, subject.layout), subject.layout, Precision.FP32)
     for case in INT8_CASES:
         src = _clip(case)[None]
-        expected = run(eager, src, case.downsample_ratio, case.chunks, torch.float32)
-        actual = run(model, src, case.downsample_ratio, case.chunks, precision.dtype, device)
+        expected = eager.matte(src, case.downsample_ratio, case.chunks)
+        actual = subject.matte(src, case.downsample_ratio, case.chunks)
         found.append(difference((actual.fgr, actual.pha), (expected.fgr, expected.pha)))
-        TOLERANCES[precision].check(found[-1], f"TorchScript on {case.name}")
+        TOLERANCES[subject.precision].check(found[-1], f"TorchScript on {case.name}")
     return _worst(found)
 
 
-def compare_with_golden(
-    model: Model, cases: tuple[GoldenCase, ...], precision: Precision, device: str
-) -> Difference:
-    """The worst difference from the golden mattes of `cases`.
+def _eager(network: MattingNetwork, layout: Layout) -> Model:
+    model = EagerModel(network)
+    return model if layout is Layout.RGB else yuv_reference.EagerYuvModel(model)
+
+
+def compare_with_golden(subject: Subject, cases: tuple[GoldenCase, ...]) -> Difference:
+    """The worst difference of an RGB model from the golden mattes of `cases`.
 
     Raises:
         VerificationError: it is more than rounding.
     """
     found = []
     for case in cases:
-        src = _clip(case)[None]
-        actual = run(model, src, case.downsample_ratio, case.chunks, precision.dtype, device)
+        actual = subject.matte(_clip(case)[None], case.downsample_ratio, case.chunks)
         found.append(_difference_from_golden(actual, case))
-        TOLERANCES[precision].check(found[-1], f"the golden case {case.name}")
+        TOLERANCES[subject.precision].check(found[-1], f"the golden case {case.name}")
     return _worst(found)
 
 
