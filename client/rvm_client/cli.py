@@ -33,6 +33,7 @@ from rvm_client.download import DownloadLimits, download
 from rvm_client.encode import check_output_path
 from rvm_client.errors import CancelledError, RvmError, ServerError, UsageError
 from rvm_client.frames import OutputType
+from rvm_client.hardware import Hardware
 from rvm_client.matte import Matter
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output.poster import check_preview_path
@@ -78,7 +79,9 @@ def matte(
         behind = background_of(background)
         known = Path() if isinstance(behind, str) else behind
         options = replace(
-            matte_options(output, background=known, **flags), limits=Limits.configured(settings)
+            matte_options(output, background=known, **flags),
+            limits=Limits.configured(settings),
+            hardware=Hardware.configured(settings),
         )
         _check_paths(output, options, contact_sheet)
         with ExitStack() as stack:

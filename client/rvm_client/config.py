@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     bucket_region: str | None = Field(default=None, validation_alias="BUCKET_REGION")
     upload_folder: Path | None = Field(default=None, validation_alias="RVM_UPLOAD_FOLDER")
 
+    hardware_codecs: Literal["auto", "off"] = Field(
+        default="auto", validation_alias="RVM_HARDWARE_CODECS"
+    )
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "NOTSET"] = Field(
         default="INFO", validation_alias="RUNPOD_LOG_LEVEL"
     )

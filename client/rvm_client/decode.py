@@ -1,12 +1,14 @@
 """Video file to RGB chunks: upright, progressive, full range, each frame at its own time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from rvm_client.frames import MatteChunk, Role, SourceChunk
+from rvm_client.hardware import Hardware
 from rvm_client.options import MatteOptions
 from rvm_client.source.decoder import SourceDecoder
 from rvm_client.source.filters import RgbPicture, rgb_pictures
@@ -35,7 +37,9 @@ class VideoReader:
     ) -> None:
         options = options or MatteOptions()
         self._is_accurate = options.prefer_quality
-        self._decoder = SourceDecoder(path, options.limits, keeps_alpha=keeps_alpha)
+        self._decoder = SourceDecoder(
+            path, options.limits, keeps_alpha=keeps_alpha, hardware=options.hardware
+        )
         try:
             check_header(path, self._decoder, options)
             self._range = SourceRange(path, self._decoder, options)
@@ -65,6 +69,11 @@ class VideoReader:
     def damaged_packets(self) -> int:
         """Packets passed over so far because they could not be read or decoded."""
         return self._decoder.damaged_packets
+
+    @property
+    def decoder(self) -> str:
+        """FFmpeg's name of the decoder that is in use; `..._nvdec` on a card."""
+        return self._decoder.name
 
     @property
     def end_pts(self) -> int:
@@ -111,5 +120,7 @@ def check_source(path: Path, options: MatteOptions | None = None) -> None:
     Raises:
         InputError: as VideoReader.
     """
-    with VideoReader(path, options):
+    options = options or MatteOptions()
+    # One frame is not worth waking a card for.
+    with VideoReader(path, replace(options, hardware=Hardware())):
         pass

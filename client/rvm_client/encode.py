@@ -46,6 +46,10 @@ class Writer(Protocol):
     frames_written: int
 
     @property
+    def encoder(self) -> str:
+        """FFmpeg's names of what encodes, joined by commas where the files differ."""
+
+    @property
     def files(self) -> Mapping[FileRole, Path]:
         """What is there after the context was left."""
 
@@ -72,6 +76,11 @@ class _FilesWriter:
     @property
     def files(self) -> Mapping[FileRole, Path]:
         return {role: file.path for role, file in self._files.items()}
+
+    @property
+    def encoder(self) -> str:
+        names = [file.encoder for file in self._files.values() if file.encoder is not None]
+        return ", ".join(dict.fromkeys(names))
 
     def __enter__(self) -> "_FilesWriter":
         self._all_or_none(OutputFile.open)

@@ -10,6 +10,7 @@
         ServerUnreachableError  nothing answers at its address
         InferenceError          it refused or failed a request
       OutputError        the result could not be encoded or written
+        HardwareEncoderError  an encoder on a card gave up; one in software may do it
         UploadError      it could not be stored
       CancelledError     somebody asked to stop
 
@@ -68,6 +69,10 @@ class OutputError(RvmError):
     """The result could not be encoded or written."""
 
     exit_code = 5
+
+
+class HardwareEncoderError(OutputError):
+    """An encoder on a card failed on the way; the same work may be done in software."""
 
 
 class UploadError(OutputError):

@@ -17,6 +17,7 @@ from rvm_client.config import Settings, load_settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import RvmError
+from rvm_client.hardware import Hardware
 from rvm_client.job import parse_job
 from rvm_client.matte import Matter
 from rvm_client.options import Limits
@@ -123,6 +124,7 @@ def main() -> None:
                     allow_private_addresses=settings.allow_private_addresses,
                 ),
                 limits=Limits.configured(settings),
+                hardware=Hardware.configured(settings),
             )
             _take_jobs(context, server, settings)
     except RvmError as exc:

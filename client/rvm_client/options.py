@@ -7,6 +7,7 @@ from pathlib import Path
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
 from rvm_client.frames import OutputType
+from rvm_client.hardware import Hardware
 from rvm_client.pixels import Colour
 
 # Longest side that the network sees when the ratio follows from the size of the picture.
@@ -77,6 +78,8 @@ class MatteOptions:
     preview: Path | None = None
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
     limits: Limits = field(default_factory=Limits)
+    hardware: Hardware = field(default_factory=Hardware)
+    """Where a card may be that decodes and encodes; by default it is not looked for."""
     frames_per_request: int | None = None
     """T; None chooses by the size of the picture."""
 

@@ -8,14 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_client.background import Background
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
-from rvm_client.errors import CancelledError
+from rvm_client.errors import CancelledError, HardwareEncoderError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
+from rvm_client.hardware import Hardware, say_once
 from rvm_client.matte import Matter, MattingSession
 from rvm_client.options import MatteOptions
 from rvm_client.output.backdrop import open_backdrop
@@ -74,6 +75,9 @@ class MatteResult:
     downsample_ratio: float
     transport: str
     """How frames went to the model: "shared memory" or "gRPC"."""
+    video_decoder: str
+    video_encoder: str
+    """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a card."""
     model_version: str
     processing_seconds: float
     stage_seconds: StageSeconds
@@ -92,12 +96,30 @@ def matte_video(
 ) -> MatteResult:
     """Matte the video file `source` into `target`. All or nothing is written.
 
+    If an encoder on a card fails on the way, everything is done once more in software.
+
     Raises:
         InputError: the source cannot be decoded.
         ServerError: the Triton server failed.
         OutputError: the target cannot be written.
         CancelledError: `cancelled` was set.
     """
+    try:
+        return _matte_video(source, target, matter, options, on_progress, cancelled)
+    except HardwareEncoderError as exc:
+        say_once(f"A video is matted again, with codecs in software: {exc}")
+    software = replace(options, hardware=Hardware())
+    return _matte_video(source, target, matter, software, on_progress, cancelled)
+
+
+def _matte_video(
+    source: Path,
+    target: Path,
+    matter: Matter,
+    options: MatteOptions,
+    on_progress: Callable[[MatteProgress], None] | None,
+    cancelled: threading.Event | None,
+) -> MatteResult:
     started_s = time.monotonic()
     watches, cuts, warnings = _Watches(), list[int](), list[str]()
     with ExitStack() as stack:
@@ -132,6 +154,8 @@ def matte_video(
         warm_up_frames=session.warm_up_frames,
         cuts=len(cuts),
         transport=session.transport_name,
+        video_decoder=reader.decoder,
+        video_encoder=writer.encoder,
         average_fps=float(info.average_fps),
         duration_seconds=info.duration_seconds or writer.frames_written / float(info.average_fps),
         bytes=sum(path.stat().st_size for path in writer.files.values()),

@@ -5,12 +5,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, DownloadProgress, download
 from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
+from rvm_client.hardware import Hardware
 from rvm_client.job import BACKGROUND_NAME, Job
 from rvm_client.matte import Matter
 from rvm_client.options import Limits, MatteOptions
@@ -43,6 +44,7 @@ class JobContext:
     store: Store
     download_limits: DownloadLimits
     limits: Limits
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> Ma
             folder / _SOURCE_NAME,
             folder / f"result{job.output_type.suffix}",
             matter,
-            replace(job.matte_options(folder), limits=context.limits),
+            replace(job.matte_options(folder), limits=context.limits, hardware=context.hardware),
             on_progress=lambda progress: report.message(_processing_message(progress)),
             cancelled=report.cancelled,
         )
@@ -193,6 +195,8 @@ def _output(
         "cuts": matted.cuts,
         "downsample_ratio": round(matted.downsample_ratio, 4),
         "model_version": matted.model_version,
+        "video_decoder": matted.video_decoder,
+        "video_encoder": matted.video_encoder,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
     }
     if matted.output_type in _OUTPUT_FORMATS:

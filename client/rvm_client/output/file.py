@@ -26,6 +26,8 @@ class OutputFile(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.encoder: str | None = None
+        """FFmpeg's name of what encodes the frames; None where there is nothing to encode."""
         self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
 
     def open(self) -> None:

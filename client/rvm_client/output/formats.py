@@ -11,6 +11,22 @@ from rvm_client.options import MatteOptions
 
 
 @dataclass(frozen=True)
+class HardwareEncoder:
+    """An encoder on a card that makes the same kind of stream as a format's own."""
+
+    codec: str
+    codec_options: Mapping[str, str]
+    quality_options: Mapping[str, str]
+    """What changes where quality is preferred to speed."""
+    crf_option: str
+    """What it calls constant quality. Its scale is the format's."""
+
+    def options_for(self, options: MatteOptions) -> dict[str, str]:
+        """The encoder's options, as FFmpeg names them."""
+        return _chosen(self.codec_options, self.quality_options, self.crf_option, options)
+
+
+@dataclass(frozen=True)
 class VideoFormat:
     """One container with one video codec in it."""
 
@@ -25,19 +41,44 @@ class VideoFormat:
     quality_options: Mapping[str, str] = field(default_factory=dict)
     """What changes where quality is preferred to speed."""
     container_options: Mapping[str, str] = field(default_factory=dict)
+    hardware: HardwareEncoder | None = None
+    """Tried first where there is a card."""
 
     def options_for(self, options: MatteOptions) -> dict[str, str]:
         """The encoder's options, as FFmpeg names them."""
-        chosen = dict(self.codec_options)
-        if options.prefer_quality:
-            chosen |= self.quality_options
-        if options.crf is not None:
-            chosen["crf"] = str(options.crf)
-        if options.bitrate_bits_per_second is not None:
-            chosen.pop("crf", None)
-            chosen["b"] = str(options.bitrate_bits_per_second)
-        return chosen
+        return _chosen(self.codec_options, self.quality_options, "crf", options)
 
+
+def _chosen(
+    usual: Mapping[str, str], quality: Mapping[str, str], crf_option: str, options: MatteOptions
+) -> dict[str, str]:
+    chosen = dict(usual)
+    if options.prefer_quality:
+        chosen |= quality
+    if options.crf is not None:
+        chosen[crf_option] = str(options.crf)
+    if options.bitrate_bits_per_second is not None:
+        chosen.pop(crf_option, None)
+        chosen["b"] = str(options.bitrate_bits_per_second)
+    return chosen
+
+
+# Without options that only some cards have, such as temporal AQ or B-frames as references.
+NVENC = HardwareEncoder(
+    codec="h264_nvenc",
+    codec_options={
+        "preset": "p4",
+        "tune": "hq",
+        # libx264's, too, but not NVENC's default.
+        "profile": "high",
+        "rc": "vbr",
+        "cq": "18",
+        # As libx264 does: errors show most where a picture is smooth.
+        "spatial-aq": "1",
+    },
+    quality_options={"preset": "p7", "cq": "16", "multipass": "fullres", "rc-lookahead": "20"},
+    crf_option="cq",
+)
 
 H264 = VideoFormat(
     container="mp4",
@@ -48,6 +89,7 @@ H264 = VideoFormat(
     quality_options={"preset": "slow", "crf": "16"},
     # The index comes first, so that a player can start before it has the whole file.
     container_options={"movflags": "+faststart"},
+    hardware=NVENC,
 )
 
 VP9_ALPHA = VideoFormat(

@@ -30,6 +30,7 @@ class PngSequence(OutputFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.encoder = "png"
         self._workers = os.cpu_count() or 1
         self._waiting: deque[Future[bytes]] = deque()
         self._count = 0

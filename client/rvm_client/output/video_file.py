@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 import av
+import av.error
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
+from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
+from rvm_client.hardware import meaning, say_once
 from rvm_client.options import MatteOptions
 from rvm_client.output.file import OutputFile
-from rvm_client.output.formats import VideoFormat
+from rvm_client.output.formats import HardwareEncoder, VideoFormat
 
 FrameMaker = Callable[[Picture], av.VideoFrame]
 """A picture to what the encoder takes, grown to even size where the format needs that."""
@@ -37,7 +40,13 @@ class Sound(Protocol):
 
 
 class VideoFile(OutputFile):
-    """Encodes pictures, and sound where there is some, into one video; see OutputFile."""
+    """Encodes pictures, and sound where there is some, into one video; see OutputFile.
+
+    Where there is an NVIDIA card, its encoder is tried first.
+
+    Raises:
+        HardwareEncoderError: the card's encoder gave up on the way.
+    """
 
     def __init__(
         self,
@@ -52,22 +61,49 @@ class VideoFile(OutputFile):
         self._format = format_
         self._make_frame = make_frame
         self._info = info
-        self._codec_options = format_.options_for(options)
+        self._options = options
         self._size = _size(format_, info)
         self._sound = sound
         self._end_pts = 0
         self._container: OutputContainer | None = None
 
     def _open(self) -> None:
+        if not self._begins_on_card():
+            self._begin(self._format)
+        if self._sound is not None:
+            assert self._container is not None
+            self._sound.add_to(self._container)
+
+    def _begins_on_card(self) -> bool:
+        hardware = self._format.hardware
+        if hardware is None or not self._options.hardware.has_card:
+            return False
+        if hardware.codec not in av.codecs_available:
+            return False
+        try:
+            self._begin(hardware)
+            # FFmpeg would open it with the first frame, too late for another one.
+            self._stream.codec_context.open()
+        except av.error.FFmpegError as exc:
+            say_once(
+                f"A video is encoded by {self._format.codec} and not by {hardware.codec}: "
+                f"{meaning(exc)}"
+            )
+            # Nothing has been written: the file is opened with the first packet.
+            self._close()
+            return False
+        return True
+
+    def _begin(self, encoder: VideoFormat | HardwareEncoder) -> None:
         self._container = av.open(
             str(self._partial),
             "w",
             format=self._format.container,
             container_options=dict(self._format.container_options) | _INTERLEAVING,
         )
-        self._stream = self._add_stream(self._container)
-        if self._sound is not None:
-            self._sound.add_to(self._container)
+        self.encoder = encoder.codec
+        options = encoder.options_for(self._options)
+        self._stream = self._add_stream(self._container, encoder.codec, options)
 
     def _write(self, picture: Picture) -> None:
         frame = self._make_frame(picture)
@@ -77,11 +113,11 @@ class VideoFile(OutputFile):
         frame.pts, frame.time_base = picture.pts, self._info.time_base
         _tag(frame, self._info)
         self._end_pts = picture.pts + round(1 / (self._info.average_fps * self._info.time_base))
-        self._mux(self._stream.encode(frame))
+        self._mux(self._encode(frame))
 
     def _finish(self) -> None:
         assert self._container is not None
-        self._mux(self._stream.encode(None))
+        self._mux(self._encode(None))
         if self._sound is not None:
             self._sound.finish(self._container, float(self._end_pts * self._info.time_base))
         self._container.close()
@@ -89,6 +125,16 @@ class VideoFile(OutputFile):
     def _close(self) -> None:
         if self._container is not None:
             self._container.close()
+
+    def _encode(self, frame: av.VideoFrame | None) -> "list[av.Packet[av.VideoStream]]":
+        try:
+            return self._stream.encode(frame)
+        except av.error.FFmpegError as exc:
+            if self.encoder == self._format.codec:
+                raise
+            raise HardwareEncoderError(
+                f"{self.path} cannot be written: {self.encoder} failed: {meaning(exc)}"
+            ) from exc
 
     def _mux(self, packets: "list[av.Packet[av.VideoStream]]") -> None:
         assert self._container is not None
@@ -98,10 +144,10 @@ class VideoFile(OutputFile):
                 self._sound.mux_until(self._container, float(packet.dts * packet.time_base))
             self._container.mux(packet)
 
-    def _add_stream(self, container: OutputContainer) -> av.video.stream.VideoStream:
-        stream = container.add_stream(
-            self._format.codec, rate=self._info.average_fps, options=self._codec_options
-        )
+    def _add_stream(
+        self, container: OutputContainer, codec: str, options: dict[str, str]
+    ) -> av.video.stream.VideoStream:
+        stream = container.add_stream(codec, rate=self._info.average_fps, options=options)
         assert isinstance(stream, av.video.stream.VideoStream)
         (stream.width, stream.height), stream.pix_fmt = self._size, self._format.pix_fmt
         stream.time_base = stream.codec_context.time_base = self._info.time_base

@@ -1,6 +1,7 @@
 """Packets to frames, past damage."""
 
 from collections.abc import Iterator
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import av
 import av.error
 
 from rvm_client.errors import InputError
+from rvm_client.hardware import Hardware, meaning, say_once
 from rvm_client.options import Limits
 from rvm_client.source.checks import check_frame_pixels, video_stream
 from rvm_client.source.file import open_source
+from rvm_client.source.nvdec import GivenFrames, HardwareError, Planar, accelerator, suits
 
 # A decoder holds back one frame for each of its threads (16 at most) and each reordered one
 # (16 at most). More packets than this without a frame are a habit of the codec, not a loss.
@@ -23,6 +26,14 @@ _MAX_READ_ERRORS = 16
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
+class _Way(Enum):
+    """How frames are decoded; for software, PyAV's name of its kind of threads."""
+
+    CARD = "card"
+    MANY = "AUTO"
+    ONE = "SLICE"
+
+
 class SourceDecoder:
     """The frames of one file's video stream, in order of presentation.
 
@@ -30,39 +41,58 @@ class SourceDecoder:
     report damage late and can lose good frames over it, so the file is then decoded a second
     time with one frame at a time, from where it was begun, and what had come out is left out.
 
+    Where there is an NVIDIA card it decodes what suits it. At the first error, or anything else
+    that is not as software would have it, all this is done by software, likewise from where it
+    was begun.
+
     Args:
         path: a media file.
         limits: what its pictures may be at most; None for a file of our own.
         keeps_alpha: decode the alpha of WebM files too.
+        hardware: where a card may be.
 
     Raises:
         InputError: the file cannot be opened, has no video stream, or too large a picture.
     """
 
-    def __init__(self, path: Path, limits: Limits | None, *, keeps_alpha: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits | None,
+        *,
+        keeps_alpha: bool = False,
+        hardware: Hardware | None = None,
+    ) -> None:
         self._path = path
         self._limits = limits
         self._keeps_alpha = keeps_alpha
         self.damaged_packets = 0
         self._is_begun = False
-        self._open("AUTO")
+        self._open(_Way.MANY)
+        has_card = hardware is not None and hardware.has_card and not keeps_alpha
+        self._uses_card = has_card and suits(self._container, self.stream)
 
-    def _open(self, thread_type: str) -> None:
-        self._container = open_source(self._path)
+    def _open(self, way: _Way) -> None:
+        self._container = open_source(self._path, accelerator() if way is _Way.CARD else None)
+        self._way = way
         try:
             self.stream = video_stream(self._container, self._path)
             context = self.stream.codec_context
             if self._limits is not None:
                 check_frame_pixels(self._path, context.width, context.height, self._limits)
             self._decoder = _alpha_decoder(self.stream) if self._keeps_alpha else context
-            self._decoder.thread_type = thread_type
+            if way is _Way.CARD:
+                # The card is no faster with more, and each thread takes one of its 32 surfaces.
+                self._decoder.thread_count = 1
+            else:
+                self._decoder.thread_type = way.value
         except BaseException:
             self._container.close()
             raise
 
-    def _reopen(self, thread_type: str) -> None:
+    def _reopen(self, way: _Way) -> None:
         self.close()
-        self._open(thread_type)
+        self._open(way)
 
     def close(self) -> None:
         """Close the file."""
@@ -78,6 +108,12 @@ class SourceDecoder:
         """Of the stored pixels; None where the file does not say."""
         return self.stream.sample_aspect_ratio or None
 
+    @property
+    def name(self) -> str:
+        """FFmpeg's name of what decodes now; `..._nvdec` on a card."""
+        suffix = "_nvdec" if self._way is _Way.CARD else ""
+        return f"{self._decoder.name}{suffix}"
+
     def frames(self, near_pts: int | None = None) -> Iterator[av.VideoFrame]:
         """Decode, from the start or from the last keyframe at or before a time.
 
@@ -88,12 +124,27 @@ class SourceDecoder:
         Raises:
             InputError: nothing could be decoded.
         """
-        count = self.damaged_packets = 0
-        if near_pts is not None:
-            self._seek(near_pts)
-        elif self._is_begun:
-            self._reopen("AUTO")
-        self._is_begun = True
+        self.damaged_packets = 0
+        if not self._uses_card:
+            yield from self._decode_in_software(near_pts)
+            return
+        given = GivenFrames()
+        try:
+            for frame in self._decode_on_card(near_pts):
+                given.add(frame.pts)
+                yield frame
+        except HardwareError as exc:
+            self._leave_card(exc)
+            yield from given.rest_of(self._decode_in_software(near_pts))
+
+    def _leave_card(self, reason: HardwareError) -> None:
+        say_once(f"A source of {self._decoder.name} is decoded by software: {reason}")
+        self._uses_card = self._is_begun = False
+        self._reopen(_Way.MANY)
+
+    def _decode_in_software(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
+        count = 0
+        self._begin(near_pts, _Way.MANY)
         try:
             for frame in self._decode_many_at_once():
                 count += 1
@@ -105,8 +156,33 @@ class SourceDecoder:
         if not count and near_pts is None:
             raise InputError(f"{self._path} has a video stream, but not one frame can be decoded")
 
+    def _decode_on_card(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
+        try:
+            if self._way is not _Way.CARD:
+                self._reopen(_Way.CARD)
+            self._begin(near_pts, _Way.CARD)
+            planar = Planar(self.stream.codec_context.width, self.stream.codec_context.height)
+            count = inside = 0
+            for packet in self._container.demux(self.stream):
+                frames = self._decoder.decode(packet)
+                yield from map(planar.frame, frames)
+                count += len(frames)
+                inside += _carries_picture(packet) - len(frames)
+        except (av.error.FFmpegError, InputError) as exc:
+            # An error of opening has become ours.
+            raise HardwareError(meaning(exc.__cause__ or exc)) from exc
+        if not count or 0 < inside <= _LARGEST_DELAY_PACKETS:
+            raise HardwareError("frames are missing")
+
+    def _begin(self, near_pts: int | None, way: _Way) -> None:
+        if near_pts is not None:
+            self._seek(near_pts)
+        elif self._is_begun:
+            self._reopen(way)
+        self._is_begun = True
+
     def _begin_again(self, near_pts: int | None, known: int) -> Iterator[av.VideoFrame]:
-        self._reopen("SLICE")
+        self._reopen(_Way.ONE)
         if near_pts is not None:
             self._seek(near_pts)
         for index, frame in enumerate(self._decode_one_at_a_time()):
@@ -119,7 +195,7 @@ class SourceDecoder:
             self._decoder.flush_buffers()
         except av.error.FFmpegError:
             # Raw streams have no index: what follows is the start of the file.
-            self._reopen("AUTO")
+            self._reopen(self._way)
 
     def _decode_many_at_once(self) -> Iterator[av.VideoFrame]:
         inside = 0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 
 from rvm_client.errors import InputError
 
@@ -28,14 +29,16 @@ _FORMATS = (
 _OPEN_OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
 
 
-def open_source(path: Path) -> av.container.InputContainer:
+def open_source(path: Path, hwaccel: HWAccel | None = None) -> av.container.InputContainer:
     """Open a media file for reading; the caller closes it.
+
+    `hwaccel` is where its video streams are to be decoded, if not by software.
 
     Raises:
         InputError: the file is missing, cannot be read, or is no media file.
     """
     try:
-        return av.open(str(path), options=_OPEN_OPTIONS)
+        return av.open(str(path), options=_OPEN_OPTIONS, hwaccel=hwaccel)
     except FileNotFoundError as exc:
         raise InputError(f"there is no file {path}") from exc
     except (IsADirectoryError, PermissionError) as exc:
