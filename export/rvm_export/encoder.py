@@ -115,6 +115,11 @@ def _activation(hard_swish: bool) -> nn.Module:
     return nn.Hardswish(inplace=True) if hard_swish else nn.ReLU(inplace=True)
 
 
+# Where the rest is half, these layers stay float32. They do little of the work, and rounding the
+# picture and what they make of it is what the mattes show most: up to 5 levels, then up to 2.
+PRECISE_LAYERS = 7
+
+
 class Encoder(nn.Module):
     """RGB in 0..1, [N,3,h,w], to the feature maps f1..f4 at 1/2, 1/4, 1/8 and 1/16."""
 
@@ -129,19 +134,29 @@ class Encoder(nn.Module):
         )
         blocks = [InvertedResidual(config) for config in BLOCKS]
         self.features = nn.Sequential(first, *blocks, last)
+        # TorchScript sees attributes, not constants of a module.
+        self.precise_layers = PRECISE_LAYERS
         # Not part of the checkpoint. Buffers, so that they follow the model to its device.
         self.register_buffer("mean", _per_channel(IMAGENET_MEAN), persistent=False)
         self.register_buffer("std", _per_channel(IMAGENET_STD), persistent=False)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features in the precision of the later layers, whatever that of the image is."""
+        dtype = self.features[-1][0].weight.dtype
         x = (rgb - self.mean) / self.std
         taps: list[Tensor] = []
         for index, layer in enumerate(self.features):
+            if index == self.precise_layers:
+                x = x.to(dtype)
             x = layer(x)
             # f1, f2 and f3 are the last outputs before the next stride.
             if index == 1 or index == 3 or index == 6:
-                taps.append(x)
+                taps.append(x.to(dtype))
         return taps[0], taps[1], taps[2], x
+
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        """Convert all but the first `PRECISE_LAYERS` layers."""
+        self.features[PRECISE_LAYERS:].to(dtype)
 
 
 def _per_channel(values: tuple[float, float, float]) -> Tensor:

@@ -14,9 +14,10 @@ from rvm_export.network import MattingNetwork, fold_batch_norms
 class FrameModel(nn.Module):
     """`MattingNetwork` for frames of bytes, arranged to touch full resolution little.
 
-    In half precision only the working-size network is half. The refiner stays in float32: it
-    divides a difference of nearly equal numbers by as little as 1e-5, and its b reaches
-    values of which float16 cannot tell neighbouring levels.
+    In half precision only the working-size network is half, and not its first layers (see
+    `encoder.PRECISE_LAYERS`). The refiner stays in float32: it divides a difference of nearly
+    equal numbers by as little as 1e-5, and its b reaches values of which float16 cannot tell
+    neighbouring levels.
     """
 
     def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:
@@ -26,9 +27,10 @@ class FrameModel(nn.Module):
         fold_batch_norms(network)
         _order_channels_last(network)
         self.refiner = network.refiner
-        self.network = network.to(dtype)
-        self.refiner.float()
-        self.dtype = dtype
+        network.backbone.lower_precision(dtype)
+        for part in (network.aspp, network.decoder, network.project_mat):
+            part.to(dtype)
+        self.network = network
         # TorchScript sees attributes, not constants of a module.
         self.state_channels = list(STATE_CHANNELS)
 
@@ -56,7 +58,7 @@ class FrameModel(nn.Module):
         )
         check_states(frames, videos, ratio, states, self.state_channels)
         image = working_size_image(frames, ratio)
-        y, hidden, states = self.network.working_size(image.to(self.dtype), states, videos)
+        y, hidden, states = self.network.working_size(image, states, videos)
         a, b = self.coefficients(image, y.float(), hidden, ratio)
         fgr, pha = write_frames(frames, a, b)
         return fgr, pha, states

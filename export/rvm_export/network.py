@@ -54,6 +54,7 @@ class MattingNetwork(nn.Module):
             [B*T,16,h,w], and the states after the last frame.
         """
         f1, f2, f3, f4 = self.backbone(image)
+        image = image.to(f4.dtype)
         hidden, states = self.decoder(image, (f1, f2, f3, self.aspp(f4)), states, videos)
         return self.project_mat(hidden), hidden, states
 
