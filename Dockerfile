@@ -90,11 +90,13 @@ COPY LICENSE NOTICE ./
 COPY scripts/start scripts/start
 
 # RUNPOD_INIT_TIMEOUT: seconds for a cold start. RunPod reads it from the endpoint's settings: set
-# it there too. HOME: the user of Triton's image has none.
+# it there too. HOME: the user of Triton's image has none. NVIDIA_DRIVER_CAPABILITIES: without
+# "video" the container gets no NVDEC and no NVENC.
 ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_MODEL_REPOSITORY=/opt/rvm/model_repository \
     RVM_CACHE_DIR=/tmp/rvm-triton \
     RUNPOD_INIT_TIMEOUT=800 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     HOME=/tmp \
     PYTHONUNBUFFERED=1
 

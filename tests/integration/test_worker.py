@@ -164,6 +164,9 @@ def test_a_job_from_url_to_url(
     assert (output["frames"], output["downsample_ratio"]) == (FRAMES, 0.25)
     assert output["duration"] == pytest.approx(FRAMES / 30)
     assert output["model_version"] == "1"
+    # The latter on a machine with a card.
+    assert output["video_decoder"] in ("h264", "h264_nvdec")
+    assert output["video_encoder"] == "libvpx-vp9"
     assert set(output["seconds"]) >= {"download", "processing", "upload", "total"}
     assert "/rvm-output/" in output["output_url"]
 
