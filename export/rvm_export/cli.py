@@ -115,22 +115,30 @@ def _weights(checkpoint: Path | None, source: str, sha256: str | None) -> Weight
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_repository_option
 def list_versions(as_json: bool, repository: Path | None) -> None:
-    """List the versions and what they are made of."""
+    """List the versions of all models and what they are made of."""
     with _one_line_errors():
-        folder = Repository(repository or default_repository())
-        manifests = {n: Manifest.read(folder.version_folder(n)) for n in folder.versions()}
+        versions = [
+            (folder.layout.model_name, number, Manifest.read(folder.version_folder(number)))
+            for folder in _models(repository)
+            for number in folder.versions()
+        ]
         if as_json:
-            rows = [{"version": n, **asdict(manifest)} for n, manifest in manifests.items()]
+            rows = [{"model": name, "version": n, **asdict(m)} for name, n, m in versions]
             click.echo(json.dumps(rows, indent=2))
         else:
-            _print_table(manifests)
+            _print_table(versions)
 
 
-def _print_table(manifests: dict[int, Manifest]) -> None:
-    table = Table("version", "precision", "refiner", "torch", "created", "weights", box=None)
-    for number, m in manifests.items():
+def _models(repository: Path | None) -> list[Repository]:
+    return [Repository(repository or default_repository(), layout) for layout in Layout]
+
+
+def _print_table(versions: list[tuple[str, int, Manifest]]) -> None:
+    columns = ("model", "version", "precision", "refiner", "torch", "created", "weights")
+    table = Table(*columns, box=None)
+    for name, number, m in versions:
         values = (m.precision.value, m.refiner.value, m.torch_version, m.created)
-        table.add_row(str(number), *values, m.weights_source)
+        table.add_row(name, str(number), *values, m.weights_source)
     # A pipe has no width: whole lines, however long.
     Console(width=None if sys.stdout.isatty() else 250).print(table)
 
@@ -140,14 +148,21 @@ def _print_table(manifests: dict[int, Manifest]) -> None:
 @_device_option
 @_repository_option
 def verify(version: int | None, device: str, repository: Path | None) -> None:
-    """Check a published version again, by default the highest."""
+    """Check a published version of each model again, by default the highest."""
     with _one_line_errors():
-        folder = Repository(repository or default_repository())
-        number = folder.published(version)
-        manifest = exporting.verify(folder, number, device)
-        golden = manifest.difference_from_golden is not None
-        against = "contract, splitting, golden mattes" if golden else "contract, splitting"
-        click.echo(f"Version {number} is sound: hash, {against}.")
+        models = _models(repository)
+        wanted = {version} if version else {n for model in models for n in model.versions()}
+        # Where no model has it, the first says so.
+        for model in [m for m in models if wanted & {*m.versions()}] or models[:1]:
+            _verify(model, version, device)
+
+
+def _verify(folder: Repository, version: int | None, device: str) -> None:
+    number = folder.published(version)
+    manifest = exporting.verify(folder, number, device)
+    golden = manifest.difference_from_golden is not None
+    against = "contract, splitting, golden mattes" if golden else "contract, splitting"
+    click.echo(f"{folder.layout.model_name} version {number} is sound: hash, {against}.")
 
 
 def _say(sentence: str) -> None:

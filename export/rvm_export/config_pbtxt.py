@@ -25,27 +25,40 @@ def packaged_folder(layout: Layout) -> Path:
     return packaged if packaged.is_dir() else checkout_repository() / layout.model_name
 
 
-def prepare_config(repository: Repository, precision: Precision) -> None:
-    """Make the repository's `config.pbtxt` say `precision`, writing the packaged one if none.
+def check_precision(repository: Repository, precision: Precision) -> None:
+    """Make sure that a version of `precision` may be added to a model.
 
     Raises:
         UsageError: versions of another precision are there.
-        RepositoryError: the config cannot be read or written, or names no state.
+        RepositoryError: the config cannot be read, or names no state.
     """
     config = repository.model_folder / FILE_NAME
+    if not repository.versions() or not config.exists():
+        return
+    try:
+        found = precision_of(config.read_text("utf-8"))
+    except OSError as exc:
+        raise RepositoryError(f"cannot read {config}: {exc.strerror}") from exc
+    if found is not precision:
+        raise UsageError(
+            f"{config} and the versions beside it are {found.value}, and one model has one "
+            f"precision; give {precision.value} a repository of its own with --repository"
+        )
+
+
+def prepare_config(folder: Path, layout: Layout, precision: Precision) -> None:
+    """Make the `config.pbtxt` of a folder say `precision`, writing the packaged one if none.
+
+    Raises:
+        RepositoryError: the config cannot be read or written, or names no state.
+    """
+    config = folder / FILE_NAME
     try:
         if not config.exists():
-            _copy_packaged(repository)
+            _copy_packaged(folder, layout)
         text = config.read_text("utf-8")
-        found = precision_of(text)
-        if found is precision:
-            return
-        if repository.versions():
-            raise UsageError(
-                f"{config} and the versions beside it are {found.value}, and one model has one "
-                f"precision; give {precision.value} a repository of its own with --repository"
-            )
-        _replace(config, with_precision(text, precision))
+        if precision_of(text) is not precision:
+            _replace(config, with_precision(text, precision))
     except OSError as exc:
         raise RepositoryError(f"cannot write {config}: {exc.strerror}") from exc
 
@@ -68,10 +81,10 @@ def with_precision(text: str, precision: Precision) -> str:
     return _STATE_TYPE.sub(rf"\g<1>{precision.triton_type}", text)
 
 
-def _copy_packaged(repository: Repository) -> None:
-    source, model_folder = packaged_folder(repository.layout), repository.model_folder
-    shutil.copytree(source / WARMUP_FOLDER, model_folder / WARMUP_FOLDER, dirs_exist_ok=True)
-    _replace(model_folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
+def _copy_packaged(folder: Path, layout: Layout) -> None:
+    source = packaged_folder(layout)
+    shutil.copytree(source / WARMUP_FOLDER, folder / WARMUP_FOLDER, dirs_exist_ok=True)
+    _replace(folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
 
 
 def _replace(path: Path, text: str) -> None:

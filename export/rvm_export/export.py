@@ -1,7 +1,6 @@
 """Make a version: script, verify, publish; and verify a published one again."""
 
 import io
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -11,7 +10,7 @@ import torch
 
 from rvm_export import script, verification
 from rvm_export.cache import sha256_of
-from rvm_export.config_pbtxt import prepare_config
+from rvm_export.config_pbtxt import check_precision, prepare_config
 from rvm_export.contract import Layout, Precision
 from rvm_export.errors import UsageError, VerificationError
 from rvm_export.goldens import INT8_CASES, SEED, SEEDED_CASES
@@ -37,14 +36,17 @@ class ExportOptions:
         return [Repository(self.repository, layout) for layout in self.layouts]
 
 
-def check_options(options: ExportOptions) -> int:
-    """Find out what is wrong with the options before anything is fetched; the version to make.
+def check_options(options: ExportOptions) -> None:
+    """Find out what is wrong with the options before anything is fetched.
 
     Raises:
-        UsageError: there is no such device, or the version is there already.
+        UsageError: there is no such device, the version is there already, or the repository has
+            another precision.
     """
     check_device(options.device)
-    return max(r.choose_version(options.version) for r in options.repositories)
+    _version(options)
+    for repository in options.repositories:
+        check_precision(repository, options.precision)
 
 
 def check_device(device: str) -> None:
@@ -53,22 +55,23 @@ def check_device(device: str) -> None:
         raise UsageError("--device cuda: PyTorch finds no GPU here; use --device cpu")
 
 
+def _version(options: ExportOptions) -> int:
+    return max(r.choose_version(options.version) for r in options.repositories)
+
+
 def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
     """Script, verify and publish a version of each model; their folders.
 
     Raises:
-        UsageError: the version is there, or the repository has another precision.
-        VerificationError: a TorchScript file is not what the network is. It is not published,
-            nor are the models after it.
+        UsageError: as `check_options`.
+        VerificationError: a TorchScript file is not what the network is. Neither it nor the
+            models after it are published.
         RepositoryError: the repository cannot be written.
     """
-    check_options(options)
-    with ExitStack() as locks:
-        for repository in options.repositories:
-            locks.enter_context(repository.locked())
-        version = check_options(options)
-        for repository in options.repositories:
-            prepare_config(repository, options.precision)
+    # A lock is for the whole folder: any of the models' will do.
+    with options.repositories[0].locked():
+        check_options(options)
+        version = _version(options)
         return [_export(weights, options, r, version, say) for r in options.repositories]
 
 
@@ -76,11 +79,12 @@ def _export(
     weights: Weights, options: ExportOptions, repository: Repository, version: int, say: Say
 ) -> Path:
     layout = repository.layout
-    with repository.staging() as staged:
+    with repository.staging(version) as staged:
+        prepare_config(repository.config_folder(staged), layout, options.precision)
         _write_model(weights, layout, options.precision, staged / MODEL_FILE)
         say(f"Verifying version {version} of {layout.model_name} on {options.device}")
         _verified(weights, layout, options, staged).write(staged)
-        return repository.publish(staged, version)
+        return repository.publish(staged)
 
 
 def _write_model(weights: Weights, layout: Layout, precision: Precision, path: Path) -> None:
@@ -97,7 +101,7 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
     verification.check_splitting(subject)
     _check_network_code()
     golden = None
-    if weights.are_int8_release and layout is Layout.RGB:
+    if weights.are_int8_release:
         golden = verification.compare_with_golden(subject, INT8_CASES).as_dict()
     eager = verification.compare_with_eager(subject, weights.network())
     return Manifest(

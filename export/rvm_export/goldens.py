@@ -42,6 +42,11 @@ class GoldenCase:
         return frames(self.picture, sum(self.chunks))
 
     @property
+    def is_even(self) -> bool:
+        """Whether its frames can be 4:2:0."""
+        return self.size[0] % 2 == 0 and self.size[1] % 2 == 0
+
+    @property
     def pha(self) -> Frames:
         """Alpha [T,H,W], round(255 * value)."""
         return _mattes()[f"{self.name}.pha"]

@@ -77,41 +77,67 @@ class Repository:
         Raises:
             RepositoryError: the folder cannot be made or written.
         """
-        with _as_repository_errors(self.model_folder):
-            self.model_folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.model_folder, os.O_RDONLY)
+        with _as_repository_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
         try:
             # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for left in self.model_folder.glob(f"{_STAGING_PREFIX}*"):
+            for left in self.path.glob(f"*/{_STAGING_PREFIX}*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             os.close(descriptor)
 
     @contextmanager
-    def staging(self) -> Iterator[Path]:
-        """A folder to make a version in, that Triton does not see; gone at the end."""
-        with _as_repository_errors(self.model_folder):
-            folder = Path(mkdtemp(prefix=_STAGING_PREFIX, dir=self.model_folder))
+    def staging(self, version: int) -> Iterator[Path]:
+        """A folder to make a version in, that Triton does not see; gone at the end.
+
+        The folder around it may become the model's, see `publish`.
+        """
+        with _as_repository_errors(self.path):
+            parent = self._staging_parent()
+            parent.mkdir(exist_ok=True)
+            folder = Path(mkdtemp(prefix=_STAGING_PREFIX, dir=parent))
         try:
-            with _as_repository_errors(self.model_folder):
+            with _as_repository_errors(self.path):
                 # mkdtemp is for its owner alone; the server may be another user.
                 folder.chmod(0o755)
-                yield folder
+                staged = folder / str(version)
+                staged.mkdir()
+                yield staged
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, staged: Path, version: int) -> Path:
-        """Rename a staged folder to its version: it is there whole, or not at all."""
-        target = self.version_folder(version)
-        for file in staged.iterdir():
-            _flush(file)
-        _flush(staged)
+    def _staging_parent(self) -> Path:
+        """A folder that a server of the repository takes for a model anyway.
+
+        Triton does not start where a model has no version, so one more model must not show
+        before it has one.
+        """
+        others = [self.path / layout.model_name for layout in Layout]
+        return next((f for f in (self.model_folder, *others) if f.is_dir()), self.model_folder)
+
+    def config_folder(self, staged: Path) -> Path:
+        """Where `config.pbtxt` belongs: with the model, or with what will become its folder."""
+        return self.model_folder if self.model_folder.is_dir() else staged.parent
+
+    def publish(self, staged: Path) -> Path:
+        """Rename a staged folder to its version: it is there whole, or not at all.
+
+        The first version of a model comes with the model's folder, if there is none.
+        """
+        target = self.model_folder / staged.name
         if target.exists():
             raise UsageError(f"{target} is there already and is never overwritten")
-        staged.rename(target)
-        _flush(self.model_folder)
+        for path in (*staged.parent.rglob("*"), staged.parent):
+            _flush(path)
+        if self.config_folder(staged) == self.model_folder:
+            staged.rename(target)
+            _flush(self.model_folder)
+        else:
+            staged.parent.rename(self.model_folder)
+            _flush(self.path)
         return target
 
 

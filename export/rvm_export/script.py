@@ -72,7 +72,7 @@ class YuvModel(nn.Module):
         check_packed(src)
         check_matrix("to_rgb", to_rgb)
         check_matrix("from_rgb", from_rgb)
-        packed = src.flatten(0, 1)
+        packed = src.flatten(0, 1).contiguous()
         frames = rgb_frames(packed, to_rgb)
         states = (r1i, r2i, r3i, r4i)
         fgr, pha, states = self.model(frames, src.size(0), states, downsample_ratio)

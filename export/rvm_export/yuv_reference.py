@@ -1,4 +1,4 @@
-"""The YUV layout by its definition, in numpy and float64: the yardstick for `i420`."""
+"""The YUV layout by its definition, plainly, in numpy and float64: the yardstick for `i420`."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,17 @@ _RED_DIFFERENCE = (np.array([1, 0, 0]) - _LUMA) / (2 * (1 - _LUMA[0]))
 _FACTORS = np.stack([219 * _LUMA, 224 * _BLUE_DIFFERENCE, 224 * _RED_DIFFERENCE]) / 255
 _OFFSETS = np.array([16.0, 128.0, 128.0])
 
-FROM_RGB = np.column_stack([_FACTORS, _OFFSETS])
-TO_RGB = np.column_stack([np.linalg.inv(_FACTORS), -np.linalg.inv(_FACTORS) @ _OFFSETS])
-MATRICES = tuple(torch.tensor(matrix, dtype=torch.float32) for matrix in (TO_RGB, FROM_RGB))
+# Rounded so that float32 computes them exactly, in whatever order: else a value between two
+# levels could become either, and one level of one pixel is several of alpha on a hair.
+_STEPS = 1024
+
+
+def _rounded(factors: Matrix, offsets: Matrix) -> Matrix:
+    return np.rint(np.column_stack([factors, offsets]) * _STEPS) / _STEPS
+
+
+FROM_RGB = _rounded(_FACTORS, _OFFSETS)
+TO_RGB = _rounded(np.linalg.inv(_FACTORS), -np.linalg.inv(_FACTORS) @ _OFFSETS)
 
 
 def to_i420(rgb: Bytes, from_rgb: Matrix = FROM_RGB) -> Bytes:
