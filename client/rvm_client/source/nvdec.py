@@ -1,8 +1,8 @@
 """Decoding on an NVIDIA card: which streams it gets, and its frames as software would give them.
 
-FFmpeg reads the stream as ever, damage to its structure included, and gives the pictures' data to
-NVDEC, which decodes them to the same values as software. Damage inside that data is nowhere
-reported: the card paints over it.
+FFmpeg reads the stream as ever, and finds damage to its structure as ever. It gives the pictures'
+data to NVDEC, which decodes them to the same values as software. Damage inside that data is
+painted over by either, each in its own way.
 """
 
 from collections.abc import Iterator
