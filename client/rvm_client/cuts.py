@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm_client.frames import UInt8Array
+from rvm_client.layouts import RGB, PixelLayout
 
 Thumbnail = npt.NDArray[np.float32]
 """Mean colours of a grid over the picture, [18,32,3], 0 to 255."""
@@ -41,15 +42,19 @@ class CutDetector:
     """Says of every frame whether a new scene starts with it.
 
     The answer to a frame comes with the second frame after it, or at the end.
+
+    Args:
+        layout: of the frames. Whatever it is, colours are compared as RGB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, layout: PixelLayout = RGB) -> None:
+        self._layout = layout
         self._before: deque[Thumbnail] = deque(maxlen=_MOTION_FRAMES)
         self._ahead: deque[Thumbnail] = deque()
 
     def push(self, picture: UInt8Array) -> list[bool]:
-        """Take the next frame, [H,W,3]; returns the answers that are now known, in order."""
-        self._ahead.append(_thumbnail(picture))
+        """Take the next frame; returns the answers that are now known, in order."""
+        self._ahead.append(_thumbnail(picture, self._layout))
         return [self._decide()] if len(self._ahead) > LOOKAHEAD_FRAMES else []
 
     def finish(self) -> list[bool]:
@@ -75,11 +80,11 @@ def _is_cut(before: Sequence[Thumbnail], after: Sequence[Thumbnail]) -> bool:
     )
 
 
-def _thumbnail(picture: UInt8Array) -> Thumbnail:
-    height, width = picture.shape[:2]
+def _thumbnail(picture: UInt8Array, layout: PixelLayout) -> Thumbnail:
+    height, width = layout.size_pixels(picture)
     rows = np.arange(_GRID_ROWS * _SAMPLES) * height // (_GRID_ROWS * _SAMPLES)
     columns = np.arange(_GRID_COLUMNS * _SAMPLES) * width // (_GRID_COLUMNS * _SAMPLES)
-    samples = picture[rows[:, np.newaxis], columns]
+    samples = layout.rgb_at(picture, rows, columns)
     cells = samples.reshape(_GRID_ROWS, _SAMPLES, _GRID_COLUMNS, _SAMPLES, 3)
     return np.asarray(cells.mean(axis=(1, 3)), np.float32)
 

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rvm_client.layouts import RGB, PixelLayout
+
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 
@@ -77,6 +79,8 @@ class VideoInfo:
     """Transfer characteristics of the RGB that comes out, likewise."""
     tone_mapped: bool = False
     """The source is HDR (PQ or HLG), and was mapped to BT.709."""
+    layout: PixelLayout = RGB
+    """How the pixels of its frames lie, to the model and back; see `layouts`."""
 
     def __post_init__(self) -> None:
         if self.width_pixels < 1 or self.height_pixels < 1:
@@ -88,7 +92,7 @@ class SourceChunk:
     """T consecutive frames on their way to the model."""
 
     src: UInt8Array
-    """[T,H,W,3] RGB, full range."""
+    """[T,H,W,3] RGB, full range; or [T,H*3/2,W], as the video's layout says."""
     pts: tuple[int, ...]
     """T presentation timestamps in units of the video's time base."""
     role: Role = Role.FRAMES
@@ -105,7 +109,8 @@ class MatteChunk:
     """T consecutive frames that came back from the model."""
 
     fgr: UInt8Array
-    """[T,H,W,3] straight (not premultiplied) foreground colour, RGB, full range."""
+    """[T,H,W,3] straight (not premultiplied) foreground colour, RGB, full range; or in planes,
+    [T,H*3/2,W], as the video's layout says."""
     pha: UInt8Array
     """[T,H,W] alpha, 0 transparent to 255 opaque."""
     pts: tuple[int, ...]
@@ -117,7 +122,7 @@ class Picture:
     """One frame on its way into the files of the output."""
 
     fgr: UInt8Array
-    """[H,W,3] straight foreground colour, RGB, full range."""
+    """[H,W,3] straight foreground colour, RGB, full range; or [H*3/2,W]."""
     pha: UInt8Array
     """[H,W] alpha."""
     pts: int

@@ -14,6 +14,7 @@ import numpy as np
 
 from rvm_client.cuts import CutDetector
 from rvm_client.frames import Role, SourceChunk
+from rvm_client.layouts import RGB, PixelLayout
 
 WARM_UP_FRAMES = 12
 
@@ -22,6 +23,7 @@ def with_warm_up(
     chunks: Iterable[SourceChunk],
     *,
     frames_per_chunk: int,
+    layout: PixelLayout = RGB,
     on_cut: Callable[[int], None] | None = None,
 ) -> Iterator[SourceChunk]:
     """Find the cuts, and put warm-up chunks before the start and after each cut.
@@ -37,11 +39,12 @@ def with_warm_up(
     Args:
         chunks: a video in order of presentation.
         frames_per_chunk: the most frames of a warm-up chunk.
+        layout: of the frames.
         on_cut: called with the timestamp of each frame that starts a scene after a cut.
     """
     opening: list[SourceChunk] = []
     gathering = True
-    for chunk, after_cut in _split_at_cuts(chunks):
+    for chunk, after_cut in _split_at_cuts(chunks, layout):
         if after_cut:
             yield from _opened(opening, frames_per_chunk)
             opening, gathering = [], True
@@ -57,9 +60,11 @@ def with_warm_up(
     yield from _opened(opening, frames_per_chunk)
 
 
-def _split_at_cuts(chunks: Iterable[SourceChunk]) -> Iterator[tuple[SourceChunk, bool]]:
+def _split_at_cuts(
+    chunks: Iterable[SourceChunk], layout: PixelLayout
+) -> Iterator[tuple[SourceChunk, bool]]:
     """The same chunks, split at cuts; with each, whether it comes after a cut."""
-    detector = CutDetector()
+    detector = CutDetector(layout)
     held: deque[SourceChunk] = deque()
     cuts: deque[bool] = deque()
     for chunk in chunks:

@@ -7,10 +7,13 @@ from itertools import chain
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.clips import frame_of
 
 from rvm_client.cuts import CutDetector
 from rvm_client.frames import Role, SourceChunk, UInt8Array
+from rvm_client.layouts import I420, RGB, PixelLayout
 from rvm_client.scenes import WARM_UP_FRAMES, with_warm_up
+from rvm_client.yuv_matrix import yuv_to_rgb
 
 HEIGHT, WIDTH = 72, 128
 
@@ -36,8 +39,8 @@ def mixed(a: UInt8Array, b: UInt8Array, share_of_b: float) -> UInt8Array:
     return (a * (1 - share_of_b) + b * share_of_b).astype(np.uint8)
 
 
-def find_cuts(pictures: Sequence[UInt8Array]) -> list[int]:
-    detector = CutDetector()
+def find_cuts(pictures: Sequence[UInt8Array], layout: PixelLayout = RGB) -> list[int]:
+    detector = CutDetector(layout)
     answers = list(chain.from_iterable(map(detector.push, pictures)))
     answers += detector.finish()
     assert len(answers) == len(pictures)
@@ -125,6 +128,28 @@ def test_noise_is_no_cut() -> None:
     rng = np.random.default_rng(0)
     clip = [gained(p + rng.normal(0, 30, p.shape), 1) for p in scene(1, 40)]
     assert find_cuts(clip) == []
+
+
+def in_planes(picture: UInt8Array) -> UInt8Array:
+    return np.asarray(frame_of(picture).to_ndarray(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        scene(1, 10) + scene(2, 3) + scene(3, 3) + scene(4, 10),
+        [gained(p, 0.35) for p in scene(1, 10, step_pixels=4) + scene(2, 10, step_pixels=4)],
+        [*scene(1, 10), np.full((HEIGHT, WIDTH, 3), 255, np.uint8), *scene(1, 10)],
+        scene(1, 20, step_pixels=16),
+        # A red place and a blue one.
+        [p // 4 + np.array([120, 10, 10], np.uint8) for p in scene(1, 8)]
+        + [p // 4 + np.array([10, 10, 180], np.uint8) for p in scene(2, 8)],
+    ],
+    ids=["cuts", "dark", "flash", "pan", "colour"],
+)
+def test_planes_have_the_same_cuts(clip: list[UInt8Array]) -> None:
+    layout = I420(yuv_to_rgb(1, full_range=False))
+    assert find_cuts([in_planes(picture) for picture in clip], layout) == find_cuts(clip)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (33, 17), (200, 100)])
