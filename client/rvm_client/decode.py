@@ -1,21 +1,28 @@
-"""Video file to RGB chunks: upright, progressive, full range, each frame at its own time."""
+"""Video file to chunks of frames: upright, progressive, full range, each frame at its own time."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
-from rvm_client.frames import MatteChunk, Role, SourceChunk
+from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
 from rvm_client.hardware import Hardware
 from rvm_client.options import MatteOptions
+from rvm_client.source.colour import SourceColour
 from rvm_client.source.decoder import SourceDecoder
-from rvm_client.source.filters import RgbPicture, rgb_pictures
+from rvm_client.source.filters import rgb_pictures
 from rvm_client.source.geometry import geometry
 from rvm_client.source.info import check_header, describe
+from rvm_client.source.planar import colour_of_planes, planar_pictures
 from rvm_client.source.range import Place, SourceRange
 from rvm_client.source.stills import rgba
+
+
+class _Picture(Protocol):
+    def copy_to(self, out: UInt8Array) -> None: ...
 
 
 class VideoReader:
@@ -26,6 +33,8 @@ class VideoReader:
         options: `start_seconds`, `end_seconds` and the bounds of the picture choose what comes
             out; with `warm_start`, frames before the start come first, with the role WARM_UP.
         keeps_alpha: decode the alpha of WebM files too, for `mattes`.
+        takes_planes: whether frames may come as I420; they do where that is how they are stored
+            and nothing has to be done to them. `info.layout` says which.
 
     Raises:
         InputError: the file is missing, is no video, has no frame that can be decoded, is above
@@ -33,7 +42,12 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path, options: MatteOptions | None = None, *, keeps_alpha: bool = False
+        self,
+        path: Path,
+        options: MatteOptions | None = None,
+        *,
+        keeps_alpha: bool = False,
+        takes_planes: bool = False,
     ) -> None:
         options = options or MatteOptions()
         self._is_accurate = options.prefer_quality
@@ -50,6 +64,9 @@ class VideoReader:
                 options.max_height_pixels,
             )
             self.info = describe(self._decoder, options, self._range, self._geometry)
+            self._planes = self._colour_of_planes() if takes_planes else None
+            if self._planes is not None:
+                self.info = replace(self.info, layout=self._planes.layout)
         except BaseException:
             self._decoder.close()
             raise
@@ -88,7 +105,9 @@ class VideoReader:
         Raises:
             InputError: the picture size changes on the way, or a limit is passed.
         """
-        shape = (frames_per_chunk, self.info.height_pixels, self.info.width_pixels, 3)
+        info = self.info
+        frame_shape = info.layout.frame_shape(info.height_pixels, info.width_pixels)
+        shape = (frames_per_chunk, *frame_shape)
         src, pts, role = np.empty(shape, np.uint8), list[int](), Role.FRAMES
         for picture, place in self._pictures():
             if pts and (len(pts) == frames_per_chunk or place.role is not role):
@@ -100,8 +119,14 @@ class VideoReader:
         if pts:
             yield SourceChunk(src[: len(pts)], tuple(pts), role)
 
-    def _pictures(self) -> Iterator[tuple[RgbPicture, Place]]:
-        return rgb_pictures(self._range.frames(), self._geometry, accurate=self._is_accurate)
+    def _pictures(self) -> Iterator[tuple[_Picture, Place]]:
+        frames = self._range.frames()
+        if self._planes is not None:
+            return planar_pictures(frames, self._geometry, self._planes)
+        return rgb_pictures(frames, self._geometry, accurate=self._is_accurate)
+
+    def _colour_of_planes(self) -> SourceColour | None:
+        return colour_of_planes(self._range.first_frame, self._geometry, accurate=self._is_accurate)
 
     def mattes(self) -> Iterator[MatteChunk]:
         """The frames of a video that carries alpha, one at a time, as they are stored.

@@ -29,7 +29,8 @@ class Rgb:
         self, frame: UInt8Array, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
     ) -> npt.NDArray[Any]:
         """The colours of some pixels, [rows,columns,3], 0 to 255."""
-        return frame[rows[:, np.newaxis], columns]
+        colours: UInt8Array = frame[rows[:, np.newaxis], columns]
+        return colours
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class I420:
         yuv[..., 0] = luma[rows[:, np.newaxis], columns]
         yuv[..., 1:] = np.moveaxis(chroma[:, rows[:, np.newaxis] // 2, columns // 2], 0, -1)
         matrix = np.array(self.to_rgb, np.float32)
-        return np.clip(yuv @ matrix[:, :3].T + matrix[:, 3], 0, 255)
+        rgb: npt.NDArray[np.float32] = yuv @ matrix[:, :3].T + matrix[:, 3]
+        return rgb.clip(0, 255, out=rgb)
 
 
 PixelLayout = Rgb | I420

@@ -6,11 +6,11 @@ import av
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from rvm_client.errors import InputError
+from rvm_client.layouts import I420
+from rvm_client.yuv_matrix import LUMA_WEIGHTS, yuv_to_rgb
 
 # Matrix codes that name no YUV matrix: 0 is RGB, 2 is "unspecified", 3 is reserved.
 _NO_MATRIX = (0, 2, 3)
-# BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020 with non-constant luminance.
-_KNOWN_MATRICES = (1, 4, 5, 6, 7, 9)
 _BT2020_NCL = 9
 _HDR_TRANSFERS = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 # Where a file does not say: BT.709 from this height on, BT.601 below, as players do.
@@ -54,6 +54,11 @@ class SourceColour:
         """FFmpeg's name of the range."""
         return int(ColorRange.JPEG if self.full_range else ColorRange.MPEG)
 
+    @property
+    def layout(self) -> I420:
+        """Of 8-bit 4:2:0 planes with these colours."""
+        return I420(yuv_to_rgb(self.matrix, full_range=self.full_range))
+
 
 def source_colour(frame: av.VideoFrame) -> SourceColour:
     """Read the tags of a frame; what is not tagged is taken as players take it.
@@ -79,7 +84,7 @@ def _tag(code: int, unspecified: int) -> int:
 
 
 def _matrix(frame: av.VideoFrame) -> int:
-    if frame.colorspace in _KNOWN_MATRICES:
+    if frame.colorspace in LUMA_WEIGHTS:
         return int(frame.colorspace)
     if frame.colorspace not in _NO_MATRIX:
         raise InputError(

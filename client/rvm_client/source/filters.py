@@ -10,7 +10,7 @@ compresses the light that SDR cannot show; phones record HLG without asking, so 
 would turn ordinary users away.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, TypeVar
@@ -28,6 +28,7 @@ from rvm_client.source.dither import dither_into
 from rvm_client.source.geometry import UPRIGHT, Geometry, Orientation
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 # Both names of 8-bit planar 4:2:0; the second one is always full range.
 _FAST_FORMATS = ("yuv420p", "yuvj420p")
@@ -106,7 +107,17 @@ def rgb_pictures(
     Raises:
         InputError: the colours cannot be converted.
     """
-    reformatter = VideoReformatter()
+    return pictures(frames, geometry, DirectRgb(), accurate=accurate)
+
+
+def pictures(
+    frames: Iterable[tuple[av.VideoFrame, T]],
+    geometry: Geometry,
+    direct: Callable[[av.VideoFrame, SourceColour], P],
+    *,
+    accurate: bool = False,
+) -> Iterator[tuple[P | RgbPicture, T]]:
+    """As `rgb_pictures`; what is made of frames that need no filter graph, says `direct`."""
     conversion: Conversion | None = None
     graph: _Graph[T] | None = None
     interlaced = False
@@ -120,24 +131,30 @@ def rgb_pictures(
             conversion = wanted
             graph = None if wanted.is_direct else _Graph(wanted)
         if graph is None:
-            yield RgbPicture(_direct(reformatter, frame, colour), colour), companion
+            yield direct(frame, colour), companion
         else:
             yield from graph.convert(frame, companion)
     if graph is not None:
         yield from graph.finish()
 
 
-def _direct(
-    reformatter: VideoReformatter, frame: av.VideoFrame, colour: SourceColour
-) -> av.VideoFrame:
-    return reformatter.reformat(
-        frame,
-        format="rgb24",
-        src_colorspace=colour.matrix,
-        dst_colorspace=colour.matrix,
-        src_color_range=colour.range_code,
-        dst_color_range=ColorRange.JPEG,
-    )
+class DirectRgb:
+    """Converts the colours alone, by swscale's fast loop."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame, colour: SourceColour) -> RgbPicture:
+        """The picture of a frame that needs no filter."""
+        rgb = self._reformatter.reformat(
+            frame,
+            format="rgb24",
+            src_colorspace=colour.matrix,
+            dst_colorspace=colour.matrix,
+            src_color_range=colour.range_code,
+            dst_color_range=ColorRange.JPEG,
+        )
+        return RgbPicture(rgb, colour)
 
 
 class _Graph(Generic[T]):
