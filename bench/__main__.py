@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from bench.command import measure_command
+from bench.encoders import measure_encoders
 from bench.network import measure_network, measure_threads
 from bench.report import Rows, bars, markdown
 from bench.serving import measure_serving, measure_streams, start_server
@@ -27,12 +28,17 @@ _NETWORK = "The network alone, ms a frame"
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--only", multiple=True, help="Part of a section's title; may be repeated.")
 @click.option(
+    "--clip",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A video for the encoders.  [default: the golden portrait, panned]",
+)
+@click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out/bench")
 )
-def main(quick: bool, device: str, only: tuple[str, ...], output: Path) -> None:
+def main(quick: bool, device: str, only: tuple[str, ...], clip: Path | None, output: Path) -> None:
     """Measure everything; the tables go to OUTPUT/bench.md, .json and .svg."""
     repository = load_settings().model_repository
-    settings = BenchSettings(repository, quick, device, available_cores())
+    settings = BenchSettings(repository, quick, device, available_cores(), clip)
     sections: dict[str, Rows] = {}
     conditions = machine(settings)
     with tempfile.TemporaryDirectory(prefix="rvm-bench-") as name:
@@ -64,6 +70,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Through Triton, ms a frame": served(measure_serving, folder),
         "Streams through Triton": served(measure_streams),
         "Stages and the whole, ms a frame": served(measure_stages, folder),
+        "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
     }
 

@@ -21,6 +21,8 @@ class BenchSettings:
     quick: bool
     device: str
     threads: int
+    clip: Path | None = None
+    """For the encoders; None: the golden portrait, panned."""
 
     @property
     def repetitions(self) -> int:
