@@ -1,21 +1,26 @@
 """One video file: a container, an encoder, the tags of colour and shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import av
 import av.error
 from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
+from rvm_client.cores import available_cores
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
 from rvm_client.hardware import meaning, say_once
 from rvm_client.options import MatteOptions
 from rvm_client.output.file import OutputFile
 from rvm_client.output.formats import HardwareEncoder, VideoFormat
+from rvm_client.output.segments import SegmentEncoder, frame_bytes, plan_segments
 
 FrameMaker = Callable[[Picture], av.VideoFrame]
 """A picture to what the encoder takes, grown to even size where the format needs that."""
@@ -42,7 +47,8 @@ class Sound(Protocol):
 class VideoFile(OutputFile):
     """Encodes pictures, and sound where there is some, into one video; see OutputFile.
 
-    Where there is an NVIDIA card, its encoder is tried first.
+    Where there is an NVIDIA card, its encoder is tried first. In software, where one encoder
+    cannot use all `cores` (None: those there are), several encode segments side by side.
 
     Raises:
         HardwareEncoderError: the card's encoder gave up on the way.
@@ -56,6 +62,7 @@ class VideoFile(OutputFile):
         info: VideoInfo,
         options: MatteOptions,
         sound: Sound | None = None,
+        cores: int | None = None,
     ) -> None:
         super().__init__(path)
         self._format = format_
@@ -65,11 +72,14 @@ class VideoFile(OutputFile):
         self._size = _size(format_, info)
         self._sound = sound
         self._end_pts = 0
+        self._cores = cores or available_cores()
+        self._segments: SegmentEncoder | None = None
         self._container: OutputContainer | None = None
 
     def _open(self) -> None:
         if not self._begins_on_card():
             self._begin(self._format)
+            self._segments = self._segment_encoder()
         if self._sound is not None:
             assert self._container is not None
             self._sound.add_to(self._container)
@@ -105,24 +115,59 @@ class VideoFile(OutputFile):
         options = encoder.options_for(self._options)
         self._stream = self._add_stream(self._container, encoder.codec, options)
 
+    def _segment_encoder(self) -> SegmentEncoder | None:
+        """Of several encoders, the stream's own one first; None: that is enough."""
+        cores_per_encoder = self._format.cores_per_encoder
+        # What is left of a bit rate is known only to the encoder that spent the rest of it.
+        if cores_per_encoder is None or self._options.bitrate_bits_per_second is not None:
+            return None
+        waiting_bytes = frame_bytes(self._format.pix_fmt, *self._size)
+        plan = plan_segments(self._cores, cores_per_encoder, waiting_bytes)
+        if plan.encoders == 1:
+            return None
+        contexts = [self._stream.codec_context]
+        contexts += [self._new_context() for _ in range(plan.encoders - 1)]
+        for context in contexts:
+            context.thread_count = plan.threads_per_encoder
+        return SegmentEncoder(contexts, plan)
+
+    def _new_context(self) -> VideoCodecContext:
+        """An encoder as the stream's own one."""
+        context = av.CodecContext.create(self._format.codec, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.options = self._format.options_for(self._options)
+        context.bit_rate, context.framerate = 0, self._info.average_fps
+        self._set_up(context)
+        return context
+
     def _write(self, picture: Picture) -> None:
+        self._end_pts = picture.pts + round(1 / (self._info.average_fps * self._info.time_base))
+        if self._segments is None:
+            self._mux(self._encode(self._frame(picture)))
+            return
+        # The arrays are valid only until the next chunks; the frame is made later.
+        kept = replace(picture, fgr=picture.fgr.copy(), pha=picture.pha.copy())
+        self._mux(self._segments.encode(partial(self._frame, kept)))
+
+    def _frame(self, picture: Picture) -> av.VideoFrame:
         frame = self._make_frame(picture)
         if (frame.width, frame.height) != self._size:
             width, height = self._size
             frame = frame.reformat(width, height, interpolation="BICUBIC")
         frame.pts, frame.time_base = picture.pts, self._info.time_base
         _tag(frame, self._info)
-        self._end_pts = picture.pts + round(1 / (self._info.average_fps * self._info.time_base))
-        self._mux(self._encode(frame))
+        return frame
 
     def _finish(self) -> None:
         assert self._container is not None
-        self._mux(self._encode(None))
+        self._mux(self._encode(None) if self._segments is None else self._segments.finish())
         if self._sound is not None:
             self._sound.finish(self._container, float(self._end_pts * self._info.time_base))
         self._container.close()
 
     def _close(self) -> None:
+        if self._segments is not None:
+            self._segments.close()
         if self._container is not None:
             self._container.close()
 
@@ -136,9 +181,10 @@ class VideoFile(OutputFile):
                 f"{self.path} cannot be written: {self.encoder} failed: {meaning(exc)}"
             ) from exc
 
-    def _mux(self, packets: "list[av.Packet[av.VideoStream]]") -> None:
+    def _mux(self, packets: "Iterable[av.Packet[av.VideoStream]]") -> None:
         assert self._container is not None
         for packet in packets:
+            packet.stream = self._stream
             if self._sound is not None and packet.dts is not None:
                 # Before the packet: once it is written, its time base may be the container's.
                 self._sound.mux_until(self._container, float(packet.dts * packet.time_base))
@@ -149,13 +195,17 @@ class VideoFile(OutputFile):
     ) -> av.video.stream.VideoStream:
         stream = container.add_stream(codec, rate=self._info.average_fps, options=options)
         assert isinstance(stream, av.video.stream.VideoStream)
-        (stream.width, stream.height), stream.pix_fmt = self._size, self._format.pix_fmt
-        stream.time_base = stream.codec_context.time_base = self._info.time_base
-        stream.codec_context.thread_type = "AUTO"
-        _tag(stream.codec_context, self._info)
-        if self._format.keeps_pixel_shape:
-            stream.codec_context.sample_aspect_ratio = self._info.sample_aspect_ratio
+        stream.time_base = self._info.time_base
+        self._set_up(stream.codec_context)
         return stream
+
+    def _set_up(self, context: VideoCodecContext) -> None:
+        (context.width, context.height), context.pix_fmt = self._size, self._format.pix_fmt
+        context.time_base = self._info.time_base
+        context.thread_type = "AUTO"
+        _tag(context, self._info)
+        if self._format.keeps_pixel_shape:
+            context.sample_aspect_ratio = self._info.sample_aspect_ratio
 
 
 def _size(format_: VideoFormat, info: VideoInfo) -> tuple[int, int]:
