@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.clips import SIZES
+from rvm_client.chunk_size import frames_per_request
 from rvm_client.triton.options import newest_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.manifest import Manifest
-
-# As the pipeline chooses T: four frames of 1080p, eight at most.
-_CHUNK_PIXELS = 4 * 1920 * 1080
-_MAX_CHUNK_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -58,4 +55,4 @@ class BenchSettings:
     def chunk_frames(self, size: str) -> int:
         """T, as the pipeline chooses it."""
         height, width, _ = SIZES[size]
-        return max(1, min(_CHUNK_PIXELS // (height * width), _MAX_CHUNK_FRAMES))
+        return frames_per_request(width, height, on_card=self.device == "cuda")

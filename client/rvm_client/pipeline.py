@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_client.background import Background
+from rvm_client.chunk_size import frames_per_request
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
 from rvm_client.errors import CancelledError, HardwareEncoderError
@@ -30,9 +31,6 @@ from rvm_client.triton.transport import ChunkShape
 # Chunks that wait between two stages. One lets a stage run ahead; more only cost memory, and
 # the ring of slots in shared memory counts on it.
 _QUEUE_DEPTH = 1
-# Pixels of one request: four frames of 1920x1080.
-_CHUNK_PIXELS = 4 * 1920 * 1080
-_MAX_CHUNK_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,9 @@ def _matte_video(
         writer = stack.enter_context(
             open_writer(target, options, info, backdrop=backdrop, sound=sound)
         )
-        session = stack.enter_context(_session(matter, options, info))
-        for chunk in _decode_and_matte(stack, reader, session, options, watches, cuts):
+        count = _chunk_frames(options, info)
+        session = stack.enter_context(_session(matter, options, info, count))
+        for chunk in _decode_and_matte(stack, reader, session, options, count, watches, cuts):
             _check_cancelled(cancelled)
             with watches.encode:
                 writer.write(chunk)
@@ -201,11 +200,11 @@ def _decode_and_matte(
     reader: VideoReader,
     session: MattingSession,
     options: MatteOptions,
+    frames_per_chunk: int,
     watches: _Watches,
     cuts: list[int],
 ) -> Iterator[MatteChunk]:
     """Decode and matte in the background, each in its own thread; `cuts` gets their times."""
-    frames_per_chunk = _chunk_frames(options, reader.info)
     decoded = timed(reader.chunks(frames_per_chunk), watches.decode)
     if options.warm_start:
         decoded = with_warm_up(decoded, frames_per_chunk=frames_per_chunk, on_cut=cuts.append)
@@ -215,9 +214,11 @@ def _decode_and_matte(
     return stack.enter_context(Background(mattes, depth=_QUEUE_DEPTH, name="matte"))
 
 
-def _session(matter: Matter, options: MatteOptions, info: VideoInfo) -> MattingSession:
+def _session(
+    matter: Matter, options: MatteOptions, info: VideoInfo, frames_per_chunk: int
+) -> MattingSession:
     width, height = info.width_pixels, info.height_pixels
-    largest_chunk = ChunkShape(_chunk_frames(options, info), height, width)
+    largest_chunk = ChunkShape(frames_per_chunk, height, width)
     return matter.session(options.ratio_for(width, height), largest_chunk)
 
 
@@ -245,8 +246,8 @@ def _open_sound(
 def _chunk_frames(options: MatteOptions, info: VideoInfo) -> int:
     if options.frames_per_request is not None:
         return options.frames_per_request
-    fitting = _CHUNK_PIXELS // (info.width_pixels * info.height_pixels)
-    return max(1, min(fitting, _MAX_CHUNK_FRAMES))
+    on_card = options.hardware.has_card
+    return frames_per_request(info.width_pixels, info.height_pixels, on_card=on_card)
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:
