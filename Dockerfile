@@ -53,7 +53,8 @@ COPY model_repository model_repository
 # NOTICE is there for checkouts without a folder of weights: a COPY must find something.
 COPY NOTICE weights* weights/
 # A TorchScript file is bound to no device, so one that the CPU has made serves a GPU.
-RUN rvm-export export --repository model_repository --version 1 \
+# Both layouts: with a GPU, colours are best converted where the network is.
+RUN rvm-export export --repository model_repository --version 1 --layout both \
         --precision "$PRECISION" --weights "$WEIGHTS" \
         ${CHECKPOINT:+--checkpoint "weights/$CHECKPOINT"} \
         ${WEIGHTS_SHA256:+--weights-sha256 "$WEIGHTS_SHA256"}

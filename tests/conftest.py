@@ -11,6 +11,8 @@ import torch
 
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cache import sha256_of
+from rvm_export.config_pbtxt import packaged_folder
+from rvm_export.contract import Layout
 from rvm_export.npm import INT8_SHA256
 from rvm_export.repository import Repository
 from rvm_export.settings import cache_folder
@@ -32,15 +34,13 @@ def model_repository(weights: Weights) -> Path:
     It is made again when the export's code, the PyTorch version or the weights change. Tests
     must not write to it.
     """
-    path = cache_folder() / "test-repositories" / _export_key(weights)
-    repository = Repository(path)
-    if not repository.versions():
-        rvm_json = cache_folder() / "weights" / "rvm.json"
-        command = ["export", f"--checkpoint={rvm_json}", f"--repository={path}", "--version=1"]
-        # Another test run may be faster: then there is a version 1 already.
-        subprocess.run([sys.executable, "-m", "rvm_export", *command], check=False)
-    assert repository.versions() == [1]
-    return path
+    return _exported(weights, (Layout.RGB,))
+
+
+@pytest.fixture(scope="session")
+def yuv_model_repository(weights: Weights) -> Path:
+    """As `model_repository`, with the model for YUV beside the one for RGB."""
+    return _exported(weights, tuple(Layout))
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +57,28 @@ def triton_url(model_repository: Path, backend_cache: Path) -> Iterator[str]:
         yield server.grpc_url
 
 
+def _exported(weights: Weights, layouts: tuple[Layout, ...]) -> Path:
+    name = "-".join([_export_key(weights), *(layout.value for layout in layouts)])
+    path = cache_folder() / "test-repositories" / name
+    for layout in layouts:
+        repository = Repository(path, layout)
+        if not repository.versions():
+            rvm_json = cache_folder() / "weights" / "rvm.json"
+            command = ["export", f"--checkpoint={rvm_json}", f"--repository={path}", "--version=1"]
+            # Another test run may be faster: then there is a version 1 already.
+            subprocess.run(
+                [sys.executable, "-m", "rvm_export", *command, f"--layout={layout.value}"],
+                check=False,
+            )
+        assert repository.versions() == [1]
+    return path
+
+
 def _export_key(weights: Weights) -> str:
     digest = hashlib.sha256(f"{torch.__version__} {weights.sha256} {INT8_SHA256}".encode())
     sources = [
         *(ROOT / "export").rglob("*.py"),
-        *(ROOT / "model_repository").glob("*/config.pbtxt"),
+        *(packaged_folder(layout) / "config.pbtxt" for layout in Layout),
     ]
     for source in sorted(sources):
         digest.update(sha256_of(source).encode())

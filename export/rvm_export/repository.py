@@ -78,8 +78,9 @@ class Repository:
             RepositoryError: the folder cannot be made or written.
         """
         with _as_repository_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY)
+            if not self.path.exists():
+                self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             # The kernel lets go of it when the process ends, however it ends.
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -59,8 +59,8 @@ TOLERANCES = {
     Precision.FP16: Tolerance(pha_max=8, mean=0.2, fgr_max=16),
 }
 
-# The golden frames are RGB: halving their chroma changes single pixels much, and all of them by 0.05
-# levels of alpha and 1.5 of foreground on average.
+# The golden frames are RGB: halving their chroma changes single pixels much, and all of them by
+# 0.05 levels of alpha and 1.5 of foreground on average.
 HALVED_CHROMA = Tolerance(pha_max=255, mean=2, fgr_max=255)
 
 # B, T, H, W, ratio: odd and even, one and several, with and without the refiner.

@@ -23,7 +23,7 @@ _STEPS = 1024
 
 
 def _rounded(factors: Matrix, offsets: Matrix) -> Matrix:
-    return np.rint(np.column_stack([factors, offsets]) * _STEPS) / _STEPS
+    return np.asarray(np.rint(np.column_stack([factors, offsets]) * _STEPS) / _STEPS)
 
 
 FROM_RGB = _rounded(_FACTORS, _OFFSETS)
@@ -58,14 +58,23 @@ class EagerYuvModel:
     def __init__(self, model: EagerModel) -> None:
         self.model = model
 
-    def __call__(self, src: Tensor, *rest: Tensor) -> Outputs:
+    def __call__(
+        self,
+        src: Tensor,
+        r1: Tensor,
+        r2: Tensor,
+        r3: Tensor,
+        r4: Tensor,
+        ratio: Tensor,
+        into_rgb: Tensor,
+        from_rgb: Tensor,
+    ) -> Outputs:
         """As `YuvModel.forward`."""
-        *states_and_ratio, into_rgb, from_rgb = rest
         rgb = to_rgb(src.numpy(), into_rgb.double().numpy())
-        fgr, *others = self.model(torch.from_numpy(rgb), *states_and_ratio)
-        planes = to_i420(fgr.numpy(), from_rgb.double().numpy())
-        return torch.from_numpy(planes), *others
+        fgr, pha, *states = self.model(torch.from_numpy(rgb), r1, r2, r3, r4, ratio)
+        planes = torch.from_numpy(to_i420(fgr.numpy(), from_rgb.double().numpy()))
+        return planes, pha, states[0], states[1], states[2], states[3]
 
 
 def _levels(values: Matrix) -> Bytes:
-    return np.floor(values.clip(0, 255) + 0.5).astype(np.uint8)
+    return np.asarray(np.floor(values.clip(0, 255) + 0.5), np.uint8)

@@ -169,6 +169,7 @@ def test_what_is_copied_exists_and_is_sent(pattern: str) -> None:
         "client/rvm_client/__pycache__/cli.cpython-312.pyc",
         "model_repository/rvm_mobilenetv3/1/model.pt",
         "model_repository/rvm_mobilenetv3/.staging-x/model.pt",
+        "model_repository/rvm_mobilenetv3_yuv/config.pbtxt",
         "scripts/demo",
         "out/demo.webm",
     ],
@@ -244,6 +245,9 @@ def test_the_wheel_has_what_the_container_runs(wheel: Path) -> None:
         ).decode()
     assert {"rvm_client/handler.py", "rvm_client/triton/guard.py"} <= names
     assert "rvm-serve" in entry_points
+    for model in ("rvm_mobilenetv3", "rvm_mobilenetv3_yuv"):
+        assert f"rvm_export/data/{model}/config.pbtxt" in names
+        assert f"rvm_export/data/{model}/warmup/downsample_ratio_0.25" in names
 
 
 def test_the_export_runs_from_the_build_context(build_context: Path) -> None:
@@ -259,6 +263,8 @@ def test_the_export_runs_from_the_build_context(build_context: Path) -> None:
     assert done.returncode == 0, done.stderr
     repository, _, usage = done.stdout.partition("\n")
     assert Path(repository, "rvm_mobilenetv3", "config.pbtxt").is_file()
+    packaged = build_context / "export" / "rvm_export" / "data" / "rvm_mobilenetv3_yuv"
+    assert {path.name for path in packaged.iterdir()} == {"config.pbtxt", "warmup"}
     run = next(value for value in values("RUN", 1) if value.startswith("rvm-export"))
     for option in re.findall(r"--[a-z0-9-]+", run):
         assert option in usage

@@ -10,19 +10,23 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from rvm_client import wire
-from rvm_export import contract, script
+from rvm_export import script
 from rvm_export.config_pbtxt import packaged_folder, precision_of, with_precision
-from rvm_export.contract import MODEL_NAME, Precision
+from rvm_export.contract import OUTPUTS, STATES_IN, STATES_OUT, Layout, Precision
 from rvm_export.decoder import STATE_CHANNELS
 from rvm_export.errors import RepositoryError
 from rvm_export.run import run
 
-STATES_IN, STATES_OUT = contract.INPUTS[1:5], contract.OUTPUTS[2:]
+
+@pytest.fixture(scope="module", params=Layout, ids=lambda layout: layout.value)
+def layout(request: pytest.FixtureRequest) -> Layout:
+    """Each model in turn."""
+    return Layout(request.param)
 
 
 @pytest.fixture(scope="module")
-def text() -> str:
-    return (packaged_folder() / "config.pbtxt").read_text()
+def text(layout: Layout) -> str:
+    return (packaged_folder(layout) / "config.pbtxt").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +35,22 @@ def config(text: str) -> model_config_pb2.ModelConfig:
 
 
 @pytest.fixture(scope="module")
-def model(model_repository: Path) -> torch.jit.ScriptModule:
-    return script.load(model_repository / MODEL_NAME / "1" / "model.pt", "cpu")
+def model(layout: Layout, yuv_model_repository: Path) -> torch.jit.ScriptModule:
+    return script.load(yuv_model_repository / layout.model_name / "1" / "model.pt", "cpu")
 
 
-def test_names_of_export_client_and_config_agree(config: model_config_pb2.ModelConfig) -> None:
-    assert config.name == packaged_folder().name == contract.MODEL_NAME == wire.MODEL_NAME
-    inputs, outputs = [t.name for t in config.input], [t.name for t in config.output]
-    assert tuple(inputs) == contract.INPUTS
-    assert (wire.SRC, *wire.STATE_INPUTS, wire.DOWNSAMPLE_RATIO) == contract.INPUTS
-    assert tuple(outputs) == contract.OUTPUTS == (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS)
+def test_names_of_export_and_config_agree(
+    layout: Layout, config: model_config_pb2.ModelConfig
+) -> None:
+    assert config.name == packaged_folder(layout).name == layout.model_name
+    assert tuple(t.name for t in config.input) == layout.inputs
+    assert tuple(t.name for t in config.output) == OUTPUTS
+
+
+def test_names_of_export_and_client_agree() -> None:
+    assert Layout.RGB.model_name == wire.MODEL_NAME
+    assert (wire.SRC, *wire.STATE_INPUTS, wire.DOWNSAMPLE_RATIO) == Layout.RGB.inputs
+    assert (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS) == OUTPUTS
     assert wire.STATE_CHANNELS == STATE_CHANNELS
 
 
@@ -59,8 +69,21 @@ def test_outputs_are_what_forward_returns(
 ) -> None:
     returned = model.forward.schema.returns  # type: ignore[attr-defined]
     assert [str(value.type) for value in returned] == [f"Tuple[{', '.join(['Tensor'] * 6)}]"]
-    src = torch.zeros(2, 1, 20, 30, 3, dtype=torch.uint8)
-    matte = run(model, src, 0.5, [1], torch.float32)
+    assert_runs(model, config, [2, 1, 30, 20, 3][: len(config.input[0].dims)], 0.5)
+
+
+def assert_runs(
+    model: torch.jit.ScriptModule,
+    config: model_config_pb2.ModelConfig,
+    shape: list[int],
+    ratio: float,
+) -> None:
+    """On zeros of this shape, with outputs of the types and fixed sizes of the config."""
+    dims = {tensor.name: list(tensor.dims) for tensor in config.input}
+    src = torch.zeros(shape, dtype=torch.uint8)
+    matrices = [torch.zeros(dims[name]) for name in ("to_rgb", "from_rgb") if name in dims]
+    matte = run(model, src, ratio, [shape[1]], torch.float32, matrices=matrices)
+    assert matte.fgr.shape == src.shape
     tensors = (matte.fgr, matte.pha, *matte.states)
     for expected, actual in zip(config.output, tensors, strict=True):
         dtype = torch.uint8 if expected.data_type == model_config_pb2.TYPE_UINT8 else torch.float32
@@ -69,12 +92,15 @@ def test_outputs_are_what_forward_returns(
         assert all(size in (-1, found) for size, found in fixed)
 
 
-def test_batch_is_explicit_and_dims_are_free(config: model_config_pb2.ModelConfig) -> None:
+def test_batch_is_explicit_and_dims_are_free(
+    layout: Layout, config: model_config_pb2.ModelConfig
+) -> None:
     assert config.max_batch_size == 0
     dims = {tensor.name: list(tensor.dims) for tensor in config.input}
-    assert dims["src"] == [-1, -1, -1, -1, 3]
+    assert dims["src"] == [-1, -1, -1, -1, *([3] if layout is Layout.RGB else [])]
     assert dims["downsample_ratio"] == [1]
     assert all(dims[name] == [-1] * 4 for name in STATES_IN)
+    assert all(dims[name] == [3, 4] for name in layout.inputs[6:])
 
 
 def test_backend_runs_torchscript_on_any_device(config: model_config_pb2.ModelConfig) -> None:
@@ -84,32 +110,34 @@ def test_backend_runs_torchscript_on_any_device(config: model_config_pb2.ModelCo
     ]
 
 
-def test_warm_up_is_complete_and_is_not_skipped(config: model_config_pb2.ModelConfig) -> None:
+def test_warm_up_is_complete_and_is_not_skipped(
+    layout: Layout, config: model_config_pb2.ModelConfig
+) -> None:
     assert config.model_warmup
     for warmup in config.model_warmup:
         # batch_size 0 would be skipped without a word.
         assert (warmup.batch_size, warmup.count >= 2) == (1, True)
-        assert set(warmup.inputs) == set(contract.INPUTS)
+        assert set(warmup.inputs) == set(layout.inputs)
         for tensor in config.input:
             data = warmup.inputs[tensor.name]
             assert data.data_type == tensor.data_type
             assert all(size > 0 for size in data.dims)
-        ratio = np.fromfile(_warmup_file(warmup), np.float32)
+        ratio = np.fromfile(_warmup_file(layout, warmup), np.float32)
         assert ratio.shape == (1,)
         assert 0 < ratio[0] <= 1
 
 
-def test_warm_up_runs(config: model_config_pb2.ModelConfig, model: torch.jit.ScriptModule) -> None:
+def test_warm_up_runs(
+    layout: Layout, config: model_config_pb2.ModelConfig, model: torch.jit.ScriptModule
+) -> None:
     for warmup in config.model_warmup:
-        ratio = float(np.fromfile(_warmup_file(warmup), np.float32)[0])
-        shape = list(warmup.inputs["src"].dims)
-        src = torch.zeros(shape, dtype=torch.uint8)
-        assert list(run(model, src, ratio, [shape[1]], torch.float32).fgr.shape) == shape
+        ratio = float(np.fromfile(_warmup_file(layout, warmup), np.float32)[0])
+        assert_runs(model, config, list(warmup.inputs["src"].dims), ratio)
 
 
-def _warmup_file(warmup: model_config_pb2.ModelWarmup) -> Path:
+def _warmup_file(layout: Layout, warmup: model_config_pb2.ModelWarmup) -> Path:
     file: str = warmup.inputs["downsample_ratio"].input_data_file
-    return packaged_folder() / "warmup" / file
+    return packaged_folder(layout) / "warmup" / file
 
 
 def test_half_precision_changes_the_states_and_nothing_else(text: str) -> None:

@@ -14,11 +14,13 @@ from click.testing import CliRunner, Result
 from rvm_export.cache import sha256_of
 from rvm_export.cli import main
 from rvm_export.config_pbtxt import packaged_folder, precision_of
-from rvm_export.contract import MODEL_NAME, Precision
+from rvm_export.contract import Layout, Precision
 from rvm_export.goldens import SEED
 from rvm_export.settings import cache_folder
 from rvm_export.verification import seeded_network
 
+MODEL_NAME = Layout.RGB.model_name
+YUV_MODEL_NAME = Layout.YUV.model_name
 COMMAND = [sys.executable, "-m", "rvm_export"]
 
 
@@ -53,7 +55,7 @@ def test_exported_repository(model_repository: Path) -> None:
     folder = model_repository / MODEL_NAME
     assert sorted(entry.name for entry in folder.iterdir()) == ["1", "config.pbtxt", "warmup"]
     assert (folder / "config.pbtxt").read_bytes() == (
-        packaged_folder() / "config.pbtxt"
+        packaged_folder(Layout.RGB) / "config.pbtxt"
     ).read_bytes()
     manifest = json.loads((folder / "1" / "manifest.json").read_text())
     assert manifest["model_sha256"] == sha256_of(folder / "1" / "model.pt")
@@ -77,7 +79,58 @@ def test_list(model_repository: Path, tmp_path: Path) -> None:
 def test_verify(model_repository: Path) -> None:
     result = rvm_export("verify", "--repository", model_repository)
     assert result.exit_code == 0, result.output
-    assert result.output == ("Version 1 is sound: hash, contract, splitting, golden mattes.\n")
+    sound = "version 1 is sound: hash, contract, splitting, golden mattes.\n"
+    assert result.output == f"{MODEL_NAME} {sound}"
+
+
+def test_both_layouts(yuv_model_repository: Path, model_repository: Path) -> None:
+    folder = yuv_model_repository / YUV_MODEL_NAME
+    packaged = packaged_folder(Layout.YUV)
+    for name in ("config.pbtxt", "warmup/downsample_ratio_0.25"):
+        assert (folder / name).read_bytes() == (packaged / name).read_bytes()
+    manifest = json.loads((folder / "1" / "manifest.json").read_text())
+    assert manifest["model_sha256"] == sha256_of(folder / "1" / "model.pt")
+    # From the RGB of its own planes, and from the mattes of frames whose chroma was not halved.
+    assert manifest["difference_from_eager"]["pha_max"] <= 1
+    assert manifest["difference_from_eager"]["fgr_max"] <= 1
+    assert manifest["difference_from_golden"]["pha_mean"] < 0.1
+    listed = rvm_export("list", "--json", "--repository", yuv_model_repository)
+    models = [(row["model"], row["version"]) for row in json.loads(listed.output)]
+    assert models == [(MODEL_NAME, 1), (YUV_MODEL_NAME, 1)]
+    assert YUV_MODEL_NAME in rvm_export("list", "--repository", yuv_model_repository).output
+    assert YUV_MODEL_NAME not in rvm_export("list", "--repository", model_repository).output
+    verified = rvm_export("verify", "--repository", yuv_model_repository)
+    assert verified.exit_code == 0, verified.output
+    assert [line.split()[0] for line in verified.output.splitlines()] == [*dict(models)]
+
+
+def test_both_layouts_in_half_precision(official: Path, published: Path, tmp_path: Path) -> None:
+    """They get one number, and each one precision."""
+    (tmp_path / YUV_MODEL_NAME / "1").mkdir(parents=True)
+    command = ("export", "--checkpoint", official, "--layout", "both", "--precision", "fp16")
+    result = rvm_export(*command, "--repository", tmp_path)
+    assert result.exit_code == 0, result.output
+    folders = [tmp_path / name / "2" for name in (MODEL_NAME, YUV_MODEL_NAME)]
+    assert result.stdout.split() == [str(folder) for folder in folders]
+    for folder in folders:
+        config = (folder.parent / "config.pbtxt").read_text()
+        assert precision_of(config) is Precision.FP16
+        assert json.loads((folder / "manifest.json").read_text())["precision"] == "fp16"
+    other = rvm_export(*command, "--repository", published)
+    assert_refused(other, 2, "one model has one precision")
+    assert not (published / YUV_MODEL_NAME).exists()
+
+
+def test_verify_a_version_of_those_that_have_it(yuv_model_repository: Path, tmp_path: Path) -> None:
+    repository = shutil.copytree(yuv_model_repository, tmp_path / "r")
+    (repository / YUV_MODEL_NAME / "1").rename(repository / YUV_MODEL_NAME / "2")
+    for version, model in (("1", MODEL_NAME), ("2", YUV_MODEL_NAME)):
+        result = rvm_export("verify", version, "--repository", repository)
+        assert result.exit_code == 0, result.output
+        assert result.output.startswith(f"{model} version {version} is sound")
+        assert len(result.output.splitlines()) == 1
+    result = rvm_export("verify", "3", "--repository", repository)
+    assert_refused(result, 2, f"{MODEL_NAME} has no version 3, but 1")
 
 
 def test_verify_notices_a_changed_file(published: Path) -> None:
@@ -153,7 +206,8 @@ def test_cuda_without_a_gpu(tmp_path: Path) -> None:
 
 
 def test_wrong_option_values(tmp_path: Path) -> None:
-    for option in (("--version", "0"), ("--precision", "int8"), ("--device", "tpu")):
+    wrong = ("--version 0", "--precision int8", "--device tpu", "--layout nv12")
+    for option in (text.split() for text in wrong):
         result = rvm_export("export", *option, "--repository", tmp_path)
         assert result.exit_code == 2
         assert "Invalid value" in result.stderr

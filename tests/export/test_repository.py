@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rvm_export.contract import Precision
+from rvm_export.config_pbtxt import prepare_config
+from rvm_export.contract import Layout, Precision
 from rvm_export.errors import RepositoryError, UsageError
 from rvm_export.manifest import Manifest
 from rvm_export.network import Refiner
@@ -19,18 +20,18 @@ import sys, time
 from pathlib import Path
 from rvm_export.repository import Repository
 repository = Repository(Path(sys.argv[1]))
-with repository.locked(), repository.staging() as staged:
+with repository.locked(), repository.staging(1) as staged:
     (staged / "model.pt").write_bytes(b"half")
     print(staged, flush=True)
     time.sleep(60)
-    repository.publish(staged, 1)
+    repository.publish(staged)
 """
 
 
 def publish(repository: Repository, version: int, content: bytes) -> Path:
-    with repository.locked(), repository.staging() as staged:
+    with repository.locked(), repository.staging(version) as staged:
         (staged / MODEL_FILE).write_bytes(content)
-        return repository.publish(staged, version)
+        return repository.publish(staged)
 
 
 def names(repository: Repository) -> list[str]:
@@ -74,7 +75,7 @@ def test_failure_leaves_nothing(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
 
     def interrupted() -> None:
-        with repository.locked(), repository.staging() as staged:
+        with repository.locked(), repository.staging(1) as staged:
             (staged / MODEL_FILE).write_bytes(b"half")
             raise KeyboardInterrupt
 
@@ -93,9 +94,40 @@ def test_killed_export_leaves_no_version_and_the_next_one_cleans_up(tmp_path: Pa
         assert repository.versions() == []
         process.send_signal(signal.SIGKILL)
     assert repository.versions() == []
-    assert staged.name.startswith(".")
+    assert staged.parent.name.startswith(".")
     publish(repository, 1, b"whole")
     assert names(repository) == ["1"]
+
+
+def test_another_model_appears_with_its_first_version(tmp_path: Path) -> None:
+    """Triton does not start where a model has no version."""
+    publish(Repository(tmp_path), 1, b"rgb")
+    repository = Repository(tmp_path, Layout.YUV)
+    with repository.locked(), repository.staging(1) as staged:
+        (staged / MODEL_FILE).write_bytes(b"yuv")
+        prepare_config(repository.config_folder(staged), Layout.YUV, Precision.FP16)
+        assert [path.name for path in tmp_path.iterdir()] == ["rvm_mobilenetv3"]
+        assert repository.publish(staged) == repository.version_folder(1)
+    assert names(repository) == ["1", "config.pbtxt", "warmup"]
+    assert (repository.model_folder.stat().st_mode & 0o777) == 0o755
+    assert names(Repository(tmp_path)) == ["1"]
+    publish(repository, 2, b"next")
+    assert repository.versions() == [1, 2]
+    assert Repository(tmp_path).versions() == [1]
+
+
+def test_killed_export_of_another_model_leaves_no_folder_of_it(tmp_path: Path) -> None:
+    publish(Repository(tmp_path), 1, b"rgb")
+    yuv = STAGE.replace("Path(sys.argv[1])", "Path(sys.argv[1]), Layout.YUV")
+    code = f"from rvm_export.contract import Layout\n{yuv}"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert Path(process.stdout.readline().strip()).is_dir()
+        process.send_signal(signal.SIGKILL)
+    assert [path.name for path in tmp_path.iterdir()] == ["rvm_mobilenetv3"]
+    publish(Repository(tmp_path, Layout.YUV), 1, b"whole")
+    assert names(Repository(tmp_path)) == ["1"]
 
 
 def test_exports_take_turns(tmp_path: Path) -> None:
@@ -130,7 +162,7 @@ def test_full_disk(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
         "r = Repository(Path(sys.argv[1]))\n"
-        "with r.locked(), r.staging() as staged: (staged / 'model.pt').write_bytes(bytes(5000))"
+        "with r.locked(), r.staging(1) as staged: (staged / 'model.pt').write_bytes(bytes(5000))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
