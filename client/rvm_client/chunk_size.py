@@ -1,15 +1,16 @@
 """How many frames go to the model in one request."""
 
+from rvm_client.layouts import RGB, PixelLayout
 from rvm_client.triton.shared_region import free_bytes
-from rvm_client.triton.transport import ChunkShape
+from rvm_client.triton.transport import SLOTS, ChunkShape
 
 # A processor gains nothing from more frames at once, and each frame of 1920x1080 costs 50 MB on
 # the way. A graphics card does: it is idle between requests.
 _PIXELS_ON_PROCESSOR = 2 * 1920 * 1080
 _PIXELS_ON_CARD = 4 * 1920 * 1080
 _MAX_FRAMES = 8
-# What the embedded server takes of the same memory for each pixel: RGB in, RGB and alpha out.
-_SERVER_BYTES = 7
+# The embedded server takes as much of the same memory for the pixels as one slot each way.
+_COPIES = SLOTS + 1
 
 
 def frames_per_request(
@@ -17,6 +18,7 @@ def frames_per_request(
     height_pixels: int,
     *,
     on_card: bool,
+    layout: PixelLayout = RGB,
     shared_bytes: int | None = None,
 ) -> int:
     """T for frames of this size, 1 to 8.
@@ -24,12 +26,13 @@ def frames_per_request(
     Args:
         width_pixels, height_pixels: of a frame.
         on_card: whether this machine has a graphics card, on which the model then runs.
+        layout: of the frames.
         shared_bytes: what is free of the machine's shared memory; None: ask. A container has
             64 MB unless it is given more.
     """
     pixels = width_pixels * height_pixels
     wanted = min((_PIXELS_ON_CARD if on_card else _PIXELS_ON_PROCESSOR) // pixels, _MAX_FRAMES)
-    one_frame = ChunkShape(1, height_pixels, width_pixels).ring_bytes + _SERVER_BYTES * pixels
+    one_frame = _COPIES * ChunkShape(1, height_pixels, width_pixels).slot_bytes(layout)
     room = (free_bytes() if shared_bytes is None else shared_bytes) // one_frame
     # Without room for one frame they all go in messages, where this limit is none.
     return max(1, min(wanted, room) if room else wanted)

@@ -1,11 +1,11 @@
-"""RGB chunks to alpha mattes and foregrounds, by the model on a Triton server.
+"""Chunks of frames to alpha mattes and foregrounds, by a model on a Triton server.
 
 The recurrent state belongs to the caller: a `MattingSession` carries the state of one video
 from request to request, and the server keeps nothing.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 from rvm_client import wire
 from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
 from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
+from rvm_client.layouts import I420, RGB, PixelLayout
 from rvm_client.stopwatch import Stopwatch
 from rvm_client.triton.shared_region import SharedMemoryError
 from rvm_client.triton.transport import (
@@ -26,8 +27,8 @@ from rvm_client.triton.transport import (
     ModelAddress,
     SharedMemoryTransport,
     Transport,
+    constant_inputs,
     infer_by_value,
-    ratio_tensor,
     start_states,
 )
 
@@ -39,7 +40,9 @@ _STATE_DTYPES = ("FP32", "FP16")
 
 
 class Matter:
-    """A connection to the model on one Triton server; a context manager, for one thread.
+    """A connection to the models on one Triton server; a context manager, for one thread.
+
+    A server may have the model for YUV planes beside the one for RGB, which all have.
 
     Args:
         url: HOST:PORT of Triton's gRPC endpoint.
@@ -54,8 +57,11 @@ class Matter:
         self.url = url
         self._client = triton.InferenceServerClient(url)
         try:
-            self.model_version, state_dtype = self._read_contract()
-            self._model = ModelAddress(self._client, state_dtype, request_timeout_s)
+            self._models = {RGB.name: self._find(wire.MODEL_NAME, wire.INPUTS, request_timeout_s)}
+            if self._has(wire.YUV_MODEL_NAME):
+                self._models[I420.name] = self._find(
+                    wire.YUV_MODEL_NAME, wire.YUV_INPUTS, request_timeout_s
+                )
         except BaseException:
             self._client.close()
             raise
@@ -71,15 +77,30 @@ class Matter:
     ) -> None:
         self._client.close()
 
+    @property
+    def takes_planes(self) -> bool:
+        """Whether the server has the model for YUV planes."""
+        return I420.name in self._models
+
     def session(
-        self, downsample_ratio: float, largest_chunk: ChunkShape | None = None
+        self,
+        downsample_ratio: float,
+        largest_chunk: ChunkShape | None = None,
+        layout: PixelLayout = RGB,
     ) -> "MattingSession":
-        """A new video: empty recurrent state. 0 < downsample_ratio <= 1.
+        """A new video: empty recurrent state.
 
         With the shape of the largest chunk given, frames go through shared memory where that
         is possible, and in gRPC messages otherwise.
+
+        Args:
+            downsample_ratio: 0 < ratio <= 1.
+            largest_chunk: the most frames of a request, and their size.
+            layout: of the frames; planes only where `takes_planes`.
         """
-        return MattingSession(self, self._transport(downsample_ratio, largest_chunk))
+        model = self._models[layout.name]
+        transport = self._transport(model, downsample_ratio, largest_chunk, layout)
+        return MattingSession(self, transport, model.version)
 
     def infer(
         self, src: UInt8Array, states: list[State], downsample_ratio: float
@@ -99,11 +120,13 @@ class Matter:
             ServerUnreachableError: the server has gone.
         """
         with self.failing_clearly():
-            return infer_by_value(self._model, src, states, ratio_tensor(downsample_ratio))
+            return infer_by_value(
+                self._models[RGB.name], src, states, constant_inputs(downsample_ratio)
+            )
 
     def start_states(self) -> list[State]:
         """Four zeros of shape [1,1,1,1] in the model's precision."""
-        return start_states(self._model.state_dtype)
+        return start_states(self._models[RGB.name].state_dtype)
 
     @contextmanager
     def failing_clearly(self) -> Iterator[None]:
@@ -113,27 +136,39 @@ class Matter:
         except InferenceServerException as exc:
             raise _from_triton(exc, self.url) from exc
 
-    def _transport(self, downsample_ratio: float, largest_chunk: ChunkShape | None) -> Transport:
+    def _transport(
+        self,
+        model: ModelAddress,
+        downsample_ratio: float,
+        largest_chunk: ChunkShape | None,
+        layout: PixelLayout,
+    ) -> Transport:
         if largest_chunk is not None and _is_on_this_machine(self.url):
             try:
                 with self.failing_clearly():
-                    return SharedMemoryTransport(self._model, downsample_ratio, largest_chunk)
+                    return SharedMemoryTransport(model, downsample_ratio, layout, largest_chunk)
             except SharedMemoryError as exc:
                 _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)
-        return GrpcTransport(self._model, downsample_ratio)
+        return GrpcTransport(model, downsample_ratio, layout)
 
-    def _read_contract(self) -> tuple[str, str]:
+    def _has(self, model_name: str) -> bool:
         with self.failing_clearly():
-            metadata = self._client.get_model_metadata(wire.MODEL_NAME, client_timeout=10)
+            return bool(self._client.is_model_ready(model_name, client_timeout=10))
+
+    def _find(
+        self, model_name: str, inputs: Sequence[str], request_timeout_s: float
+    ) -> ModelAddress:
+        with self.failing_clearly():
+            metadata = self._client.get_model_metadata(model_name, client_timeout=10)
         dtypes = {tensor.name: tensor.datatype for tensor in metadata.inputs}
-        missing = {wire.SRC, *wire.STATE_INPUTS, wire.DOWNSAMPLE_RATIO} - dtypes.keys()
         state_dtype = dtypes.get(wire.STATE_INPUTS[0], "")
-        if missing or state_dtype not in _STATE_DTYPES:
+        if set(inputs) - dtypes.keys() or state_dtype not in _STATE_DTYPES:
             raise ServerError(
-                f"the model {wire.MODEL_NAME} at {self.url} takes {dtypes}, which is not "
+                f"the model {model_name} at {self.url} takes {dtypes}, which is not "
                 "the wire contract of this client; serve a model that rvm-export made"
             )
-        return max(metadata.versions, key=int, default="?"), state_dtype
+        version = max(metadata.versions, key=int, default="?")
+        return ModelAddress(self._client, model_name, version, state_dtype, request_timeout_s)
 
 
 class MattingSession:
@@ -142,10 +177,11 @@ class MattingSession:
     A context manager where it was made with the shape of its largest chunk.
     """
 
-    def __init__(self, matter: Matter, transport: Transport) -> None:
+    def __init__(self, matter: Matter, transport: Transport, model_version: str) -> None:
         self._matter = matter
         self._transport = transport
         self.transport_name = transport.name
+        self.model_version = model_version
         self.warm_up_frames = 0
         """Frames that went through the model only for its state."""
 

@@ -159,7 +159,7 @@ def _matte_video(
         duration_seconds=info.duration_seconds or writer.frames_written / float(info.average_fps),
         bytes=sum(path.stat().st_size for path in writer.files.values()),
         downsample_ratio=options.ratio_for(info.width_pixels, info.height_pixels),
-        model_version=matter.model_version,
+        model_version=session.model_version,
         processing_seconds=time.monotonic() - started_s,
         stage_seconds=watches.read(),
         warnings=tuple(warnings),
@@ -219,7 +219,7 @@ def _session(
 ) -> MattingSession:
     width, height = info.width_pixels, info.height_pixels
     largest_chunk = ChunkShape(frames_per_chunk, height, width)
-    return matter.session(options.ratio_for(width, height), largest_chunk)
+    return matter.session(options.ratio_for(width, height), largest_chunk, info.layout)
 
 
 def _open_sound(
@@ -247,7 +247,9 @@ def _chunk_frames(options: MatteOptions, info: VideoInfo) -> int:
     if options.frames_per_request is not None:
         return options.frames_per_request
     on_card = options.hardware.has_card
-    return frames_per_request(info.width_pixels, info.height_pixels, on_card=on_card)
+    return frames_per_request(
+        info.width_pixels, info.height_pixels, on_card=on_card, layout=info.layout
+    )
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:

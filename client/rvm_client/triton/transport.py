@@ -14,6 +14,7 @@ from tritonclient.utils import triton_to_np_dtype
 
 from rvm_client import wire
 from rvm_client.frames import UInt8Array
+from rvm_client.layouts import I420, RGB, PixelLayout
 from rvm_client.triton.shared_region import SharedRegion
 
 # In each direction: one chunk is at work, one waits in the queue, one is being filled or read.
@@ -36,10 +37,13 @@ class ChunkShape:
         """T * H * W."""
         return self.frames * self.height_pixels * self.width_pixels
 
-    @property
-    def ring_bytes(self) -> int:
-        """Shared memory for the pixels: `SLOTS` of RGB in, and of RGB and alpha out."""
-        return SLOTS * (3 + 4) * self.pixels
+    def picture_bytes(self, layout: PixelLayout) -> int:
+        """Of its frames, and of their foregrounds."""
+        return self.frames * math.prod(layout.frame_shape(self.height_pixels, self.width_pixels))
+
+    def slot_bytes(self, layout: PixelLayout) -> int:
+        """Of a slot in and one out: its frames, their foregrounds and alphas."""
+        return 2 * self.picture_bytes(layout) + self.pixels
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class ModelAddress:
     """Where requests go, and how."""
 
     client: triton.InferenceServerClient
+    name: str
+    version: str
     state_dtype: str
     request_timeout_s: float
 
@@ -57,13 +63,13 @@ class Transport(Protocol):
     name: str
 
     def stage(self, src: UInt8Array) -> UInt8Array:
-        """Bring the frames [T,H,W,3] of a later request to where they will be sent from.
+        """Bring the frames [T,...] of a later request to where they will be sent from.
 
         May run ahead of `infer` in another thread, by two chunks at most.
         """
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        """fgr [T,H,W,3] and pha [T,H,W] of staged frames. Valid for two more kept results."""
+        """fgr, as `src`, and pha [T,H,W] of staged frames. Valid for two more kept results."""
 
     def reset(self) -> None:
         """Forget the recurrent state: a new video begins."""
@@ -77,9 +83,9 @@ class GrpcTransport:
 
     name = "gRPC"
 
-    def __init__(self, model: ModelAddress, downsample_ratio: float) -> None:
+    def __init__(self, model: ModelAddress, downsample_ratio: float, layout: PixelLayout) -> None:
         self._model = model
-        self._ratio = ratio_tensor(downsample_ratio)
+        self._constants = constant_inputs(downsample_ratio, layout)
         self._states = start_states(model.state_dtype)
 
     def stage(self, src: UInt8Array) -> UInt8Array:
@@ -89,7 +95,7 @@ class GrpcTransport:
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:  # noqa: ARG002
         """See Transport."""
         fgr, pha, self._states = infer_by_value(
-            self._model, src[np.newaxis], self._states, self._ratio
+            self._model, src[np.newaxis], self._states, self._constants
         )
         return fgr[0], pha[0, ..., 0]
 
@@ -110,12 +116,16 @@ class SharedMemoryTransport:
 
     name = "shared memory"
 
-    def __init__(self, model: ModelAddress, downsample_ratio: float, shape: ChunkShape) -> None:
+    def __init__(
+        self, model: ModelAddress, downsample_ratio: float, layout: PixelLayout, shape: ChunkShape
+    ) -> None:
         self._model = model
         self._shape = shape
-        self._ratio = ratio_tensor(downsample_ratio)
+        self._picture_bytes = shape.picture_bytes(layout)
+        self._constants = constant_inputs(downsample_ratio, layout)
         self._dtype = np.dtype(triton_to_np_dtype(model.state_dtype))
-        self._layout = _Layout(shape, _state_sizes(shape, downsample_ratio, self._dtype.itemsize))
+        state_sizes = _state_sizes(shape, downsample_ratio, self._dtype.itemsize)
+        self._layout = _Layout(self._picture_bytes, shape.pixels, state_sizes)
         self._region = SharedRegion(model.client, self._layout.size_bytes)
         self._next_input = self._next_output = 0
         self._current = 0
@@ -131,16 +141,15 @@ class SharedMemoryTransport:
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
         """See Transport. The results are views of a slot of the ring."""
-        frames, height, width = src.shape[:3]
         inputs = [self._input(wire.SRC, (1, *src.shape), "UINT8", self._region.offset_of(src))]
-        inputs += self._state_inputs()
-        inputs.append(self._ratio)
+        inputs += [*self._state_inputs(), *self._constants]
+        pha_shape = (len(src), self._shape.height_pixels, self._shape.width_pixels)
         fgr_offset = self._layout.outputs[self._next_output]
-        pha_offset = fgr_offset + 3 * self._shape.pixels
+        pha_offset = fgr_offset + self._picture_bytes
         target = 1 - self._current
         outputs = [
             self._output(wire.FGR, src.nbytes, fgr_offset),
-            self._output(wire.PHA, src.nbytes // 3, pha_offset),
+            self._output(wire.PHA, math.prod(pha_shape), pha_offset),
             *(
                 self._output(name, size, offset)
                 for name, size, offset in zip(
@@ -152,14 +161,14 @@ class SharedMemoryTransport:
             ),
         ]
         result = self._model.client.infer(
-            wire.MODEL_NAME, inputs, outputs=outputs, client_timeout=self._model.request_timeout_s
+            self._model.name, inputs, outputs=outputs, client_timeout=self._model.request_timeout_s
         )
         self._current = target
         self._state_shapes = [tuple(result.get_output(name).shape) for name in wire.STATE_OUTPUTS]
         if keep:
             self._next_output = (self._next_output + 1) % SLOTS
-        fgr = self._region.array(fgr_offset, (frames, height, width, 3), np.uint8)
-        return fgr, self._region.array(pha_offset, (frames, height, width), np.uint8)
+        fgr = self._region.array(fgr_offset, src.shape, np.uint8)
+        return fgr, self._region.array(pha_offset, pha_shape, np.uint8)
 
     def reset(self) -> None:
         """See Transport."""
@@ -198,11 +207,11 @@ class SharedMemoryTransport:
 class _Layout:
     """Offsets in the region: slots for pixels in and out, and two sets of states in turn."""
 
-    def __init__(self, shape: ChunkShape, state_sizes: list[int]) -> None:
+    def __init__(self, picture_bytes: int, alpha_bytes: int, state_sizes: list[int]) -> None:
         self.state_sizes = state_sizes
         self.size_bytes = 0
-        self.inputs = [self._take(3 * shape.pixels) for _ in range(SLOTS)]
-        self.outputs = [self._take(4 * shape.pixels) for _ in range(SLOTS)]
+        self.inputs = [self._take(picture_bytes) for _ in range(SLOTS)]
+        self.outputs = [self._take(picture_bytes + alpha_bytes) for _ in range(SLOTS)]
         self.states = [[self._take(size) for size in state_sizes] for _ in range(2)]
 
     def _take(self, size: int) -> int:
@@ -227,25 +236,28 @@ def start_states(state_dtype: str) -> list[npt.NDArray[Any]]:
     return [np.zeros(_START_SHAPE, dtype) for _ in wire.STATE_INPUTS]
 
 
-def ratio_tensor(downsample_ratio: float) -> triton.InferInput:
-    """0 < downsample_ratio <= 1."""
-    return _by_value(wire.DOWNSAMPLE_RATIO, np.array([downsample_ratio], np.float32), "FP32")
+def constant_inputs(downsample_ratio: float, layout: PixelLayout = RGB) -> list[triton.InferInput]:
+    """What is the same in all requests of a video: 0 < downsample_ratio <= 1, and matrices."""
+    values: dict[str, Any] = {wire.DOWNSAMPLE_RATIO: [downsample_ratio]}
+    if isinstance(layout, I420):
+        values |= {wire.TO_RGB: layout.to_rgb, wire.FROM_RGB: layout.from_rgb}
+    return [_by_value(name, np.array(value, np.float32), "FP32") for name, value in values.items()]
 
 
 def infer_by_value(
     model: ModelAddress,
     src: UInt8Array,
     states: list[npt.NDArray[Any]],
-    ratio: triton.InferInput,
+    constants: list[triton.InferInput],
 ) -> tuple[UInt8Array, UInt8Array, list[npt.NDArray[Any]]]:
-    """One request with everything in it: fgr [B,T,H,W,3], pha [B,T,H,W,1] and the next states."""
+    """One request with everything in it: fgr as `src`, pha [B,T,H,W,1] and the next states."""
     inputs = [_by_value(wire.SRC, src, "UINT8")]
     inputs += [
         _by_value(name, state, model.state_dtype)
         for name, state in zip(wire.STATE_INPUTS, states, strict=True)
     ]
     result = model.client.infer(
-        wire.MODEL_NAME, [*inputs, ratio], client_timeout=model.request_timeout_s
+        model.name, [*inputs, *constants], client_timeout=model.request_timeout_s
     )
     fgr, pha = result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
     return fgr, pha, [result.as_numpy(name) for name in wire.STATE_OUTPUTS]
