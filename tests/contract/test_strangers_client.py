@@ -1,6 +1,7 @@
 """A client that knows the table of the wire contract and tritonclient, and nothing of ours."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,18 +69,12 @@ def matte(
 
 
 def bt709_limited() -> dict[str, Any]:
-    """The two matrices, as docs/wire-contract.md makes them."""
-    luma = np.array([0.2126, 0.7152, 0.0722])
-    blue = (np.array([0, 0, 1]) - luma) / (2 * (1 - luma[2]))
-    red = (np.array([1, 0, 0]) - luma) / (2 * (1 - luma[0]))
-    factors = np.stack([219 * luma, 224 * blue, 224 * red]) / 255
-    offsets = np.array([16, 128, 128])
-    back = np.linalg.inv(factors)
-    matrices = {
-        "to_rgb": np.column_stack([back, -back @ offsets]),
-        "from_rgb": np.column_stack([factors, offsets]),
-    }
-    return {name: matrix.astype(np.float32) for name, matrix in matrices.items()}
+    """The two matrices, by the example in docs/wire-contract.md."""
+    text = (Path(__file__).parents[2] / "docs" / "wire-contract.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(next(block for block in blocks if "def bt709_limited" in block), scope)
+    return dict(zip(("to_rgb", "from_rgb"), scope["bt709_limited"](), strict=True))
 
 
 def decoded(rgb: Any) -> Any:
