@@ -25,8 +25,8 @@ _LONGEST_SEGMENT_FRAMES = 128
 # A keyframe every second or so; more of them make a file noticeably larger.
 _SHORTEST_SEGMENT_FRAMES = 32
 # The encoders are all at work only while frames of later segments wait in memory. This holds
-# segments of 128 frames of 1080p with two encoders and of 66 with four; less memory means shorter
-# segments, so more keyframes: every 64 frames they add 6 % to a file, every 32 frames 19 %.
+# segments of 128 frames of 1080p with two encoders and of 66 with four. Less memory means shorter
+# segments, so more keyframes: every 64 frames they add 6 to 8 % to a file, every 32 frames 19 %.
 _MAX_WAITING_BYTES = 512 * 2**20
 
 
