@@ -1,46 +1,30 @@
-"""`rvm-matte`: a video file or URL in, a matted video out."""
+"""`rvm-matte`: a video file or URL in, a matted video out.
+
+Here are the flags and the start of the server; `cli_job` has the work.
+"""
 
 import json
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from rvm_client import __version__
 from rvm_client.cli_options import background_of, matte_flags, matte_options
 from rvm_client.config import Settings, load_settings
-from rvm_client.contact_sheet import write_contact_sheet
-from rvm_client.decode import check_source
-from rvm_client.download import DownloadLimits, download
-from rvm_client.encode import check_output_path
-from rvm_client.errors import CancelledError, RvmError, ServerError, UsageError
-from rvm_client.frames import OutputType
+from rvm_client.errors import CancelledError, RvmError
 from rvm_client.hardware import Hardware
-from rvm_client.matte import Matter
-from rvm_client.options import Limits, MatteOptions
-from rvm_client.output.poster import check_preview_path
-from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.options import Limits
+from rvm_client.server import ServerOptions
+from rvm_client.starting import StartingServer
 
-_STDERR = Console(stderr=True)
+if TYPE_CHECKING:
+    from rvm_client.pipeline import MatteResult
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,24 +67,16 @@ def matte(
             limits=Limits.configured(settings),
             hardware=Hardware.configured(settings),
         )
-        _check_paths(output, options, contact_sheet)
         with ExitStack() as stack:
-            if isinstance(behind, str):
-                file = stack.enter_context(_local_file(behind, settings))
-                options = replace(options, background=file)
-            path = stack.enter_context(_local_file(source, settings))
-            check_source(path, options)
-            matter = stack.enter_context(_matter(triton_url or settings.triton_url, settings))
-            progress = stack.enter_context(_progress_bar(quiet=as_json))
-            result = matte_video(path, output, matter, options, on_progress=progress)
-            if contact_sheet is not None:
-                write_contact_sheet(
-                    path,
-                    output,
-                    contact_sheet,
-                    duration_seconds=result.duration_seconds,
-                    start_seconds=options.start_seconds or 0.0,
-                )
+            server: StartingServer | str | None = triton_url or settings.triton_url
+            if server is None:
+                server = stack.enter_context(StartingServer(_server_options(settings)))
+            # PyAV, gRPC and the rest take a good part of the time that a server needs to start.
+            from rvm_client.cli_job import CliJob, do_job
+
+            url = behind if isinstance(behind, str) else None
+            job = CliJob(source, output, options, url, contact_sheet)
+            result = do_job(job, settings, server, quiet=as_json)
     except KeyboardInterrupt:
         _fail(CancelledError("stopped"), as_json)
     except RvmError as exc:
@@ -108,44 +84,9 @@ def matte(
     _report(result, as_json)
 
 
-def _check_paths(output: Path, options: MatteOptions, contact_sheet: Path | None) -> None:
-    """Refuse names of files that cannot be written before anything costly starts.
-
-    Raises:
-        UsageError: naming the file.
-    """
-    check_output_path(output, options.output_type)
-    if options.preview is not None:
-        check_preview_path(options.preview)
-    if contact_sheet is not None and options.output_type is OutputType.PNG_SEQUENCE:
-        raise UsageError("a contact sheet is made of a video; leave it out with png_sequence")
-
-
-@contextmanager
-def _local_file(source: str, settings: Settings) -> Iterator[Path]:
-    """`source` as a file: itself, or downloaded for as long as it is needed."""
-    if "://" not in source:
-        yield Path(source)
-        return
-    limits = DownloadLimits(
-        max_bytes=settings.max_download_bytes,
-        allow_private_addresses=settings.allow_private_addresses,
-    )
-    with tempfile.TemporaryDirectory(prefix="rvm-") as folder:
-        target = Path(folder) / "source"
-        with _STDERR.status("Downloading"):
-            download(source, target, limits)
-        yield target
-
-
-@contextmanager
-def _matter(url: str | None, settings: Settings) -> Iterator[Matter]:
-    """The model on the server at `url`, or on one that lives as long as this command."""
-    if url is not None:
-        with Matter(url, request_timeout_s=settings.request_timeout_s) as matter:
-            yield matter
-        return
-    options = ServerOptions(
+def _server_options(settings: Settings) -> ServerOptions:
+    """Of a server that lives as long as this command."""
+    return ServerOptions(
         model_repository=settings.model_repository,
         ready_timeout_s=settings.server_ready_timeout_s,
         tritonserver=settings.tritonserver,
@@ -153,49 +94,9 @@ def _matter(url: str | None, settings: Settings) -> Iterator[Matter]:
         # Nobody else has requests on it.
         exit_timeout_s=0,
     )
-    with ExitStack() as stack:
-        with _STDERR.status("Starting the Triton server"):
-            server = stack.enter_context(TritonServer.start(options))
-        timeout_s = settings.request_timeout_s
-        matter = stack.enter_context(Matter(server.grpc_url, request_timeout_s=timeout_s))
-        try:
-            yield matter
-        except ServerError:
-            server.check_alive()
-            raise
 
 
-class _FpsColumn(ProgressColumn):
-    """Frames a second, over the last moments."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("  -- fps" if speed is None else f"{speed:5.1f} fps")
-
-
-@contextmanager
-def _progress_bar(*, quiet: bool) -> Iterator[Callable[[MatteProgress], None]]:
-    """A bar on stderr, where that is a terminal: frames, fps and time left."""
-    columns = (
-        TextColumn("Matting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames"),
-        _FpsColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_STDERR, disable=quiet or not _STDERR.is_terminal) as bar:
-        task = bar.add_task("matting", total=None)
-
-        def show(progress: MatteProgress) -> None:
-            expected = progress.frames_expected
-            total = None if expected is None else max(expected, progress.frames_done)
-            bar.update(task, completed=progress.frames_done, total=total)
-
-        yield show
-
-
-def _report(result: MatteResult, as_json: bool) -> None:
+def _report(result: "MatteResult", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(result), default=str))
         return

@@ -8,8 +8,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
@@ -23,6 +22,7 @@ from rvm_client.matte import Matter
 from rvm_client.options import Limits
 from rvm_client.progress import ProgressReporter, Send
 from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.starting import StartingServer
 from rvm_client.upload import StoreConfig, choose_store
 from rvm_client.worker import JobContext, JobReport, run_job
 
@@ -113,10 +113,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         settings = load_settings()
-        store = choose_store(_store_config(settings))
-        with _triton(settings) as (url, server):
+        with ExitStack() as stack:
+            starting = None
+            if settings.triton_url is None:
+                starting = stack.enter_context(StartingServer(_server_options(settings)))
+            # While the server starts: RunPod's SDK and the stores' take seconds to import.
+            import runpod.serverless  # noqa: F401
+
+            store = choose_store(_store_config(settings))
+            server = None if starting is None else starting.ready()
             context = JobContext(
-                triton_url=url,
+                triton_url=_triton_url(settings, server),
                 request_timeout_s=settings.request_timeout_s,
                 store=store,
                 download_limits=DownloadLimits(
@@ -129,6 +136,25 @@ def main() -> None:
             _take_jobs(context, server, settings)
     except RvmError as exc:
         sys.exit(f"error: {exc}")
+
+
+def _triton_url(settings: Settings, server: TritonServer | None) -> str:
+    """Where the model is; a server that is not ours has to be there already."""
+    if server is not None:
+        return server.grpc_url
+    assert settings.triton_url is not None
+    Matter(settings.triton_url).__exit__(None, None, None)
+    return settings.triton_url
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    """Of a server that lives as long as this worker."""
+    return ServerOptions(
+        model_repository=settings.model_repository,
+        ready_timeout_s=settings.server_ready_timeout_s,
+        tritonserver=settings.tritonserver,
+        cache_dir=settings.cache_dir,
+    )
 
 
 def _take_jobs(context: JobContext, server: TritonServer | None, settings: Settings) -> None:
@@ -151,23 +177,6 @@ def _take_jobs(context: JobContext, server: TritonServer | None, settings: Setti
     for check in (check_encoders_work, check_model, check_store):
         runpod.serverless.register_fitness_check(check)
     runpod.serverless.start({"handler": Handler(context, log, server).__call__})
-
-
-@contextmanager
-def _triton(settings: Settings) -> Iterator[tuple[str, TritonServer | None]]:
-    """The server that RVM_TRITON_URL names, or one of our own for as long as we live."""
-    if settings.triton_url is not None:
-        Matter(settings.triton_url).__exit__(None, None, None)
-        yield settings.triton_url, None
-        return
-    options = ServerOptions(
-        model_repository=settings.model_repository,
-        ready_timeout_s=settings.server_ready_timeout_s,
-        tritonserver=settings.tritonserver,
-        cache_dir=settings.cache_dir,
-    )
-    with TritonServer.start(options) as server:
-        yield server.grpc_url, server
 
 
 def _store_config(settings: Settings) -> StoreConfig:

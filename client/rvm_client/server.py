@@ -68,12 +68,18 @@ class TritonServer:
             raise
 
     @classmethod
-    def start(cls, options: ServerOptions) -> "TritonServer":
+    def start(
+        cls, options: ServerOptions, abandoned: threading.Event | None = None
+    ) -> "TritonServer":
         """Start a server and wait until it is ready to infer.
+
+        Args:
+            options: what is started.
+            abandoned: set by another thread that no longer waits for the server.
 
         Raises:
             ConfigError: no server is installed, or the model repository has no model.
-            ServerStartError: it ended, or was not ready within `ready_timeout_s`.
+            ServerStartError: it ended, was not ready within `ready_timeout_s`, or was abandoned.
         """
         check_model_repository(options.model_repository, options.model_name)
         check_ports(options)
@@ -81,14 +87,16 @@ class TritonServer:
         for _ in range(START_ATTEMPTS - 1):
             # Another program may take a free port before the server does.
             with contextlib.suppress(PortTakenError):
-                return cls._start_once(options, install)
-        return cls._start_once(options, install)
+                return cls._start_once(options, install, abandoned)
+        return cls._start_once(options, install, abandoned)
 
     @classmethod
-    def _start_once(cls, options: ServerOptions, install: TritonInstall) -> "TritonServer":
+    def _start_once(
+        cls, options: ServerOptions, install: TritonInstall, abandoned: threading.Event | None
+    ) -> "TritonServer":
         server = cls(options, install, choose_ports(options))
         try:
-            server.wait_ready()
+            server.wait_ready(abandoned)
         except BaseException:
             server.stop(at_once=True)
             raise
@@ -114,16 +122,18 @@ class TritonServer:
         """What the names of the server's own segments in /dev/shm start with."""
         return f"{self.name}-"
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, abandoned: threading.Event | None = None) -> None:
         """Wait until the model can be asked, at most `ready_timeout_s`.
 
         Raises:
-            ServerStartError: it ended or the time is over.
+            ServerStartError: it ended, the time is over, or `abandoned` was set.
         """
         deadline = time.monotonic() + self.options.ready_timeout_s
         while not self._is_ready():
             if self.poll() is not None:
                 raise self._start_error()
+            if abandoned is not None and abandoned.is_set():
+                raise ServerStartError("The start of the Triton server was given up.")
             if time.monotonic() > deadline:
                 raise ServerStartError(
                     f"The Triton server was not ready within {self.options.ready_timeout_s:g} s: "

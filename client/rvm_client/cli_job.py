@@ -1,0 +1,157 @@
+"""What `rvm-matte` does once its flags are read. Imported while its server starts."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from rvm_client.config import Settings
+from rvm_client.contact_sheet import write_contact_sheet
+from rvm_client.decode import check_source
+from rvm_client.encode import check_output_path
+from rvm_client.errors import ServerError, UsageError
+from rvm_client.frames import OutputType
+from rvm_client.matte import Matter
+from rvm_client.options import MatteOptions
+from rvm_client.output.poster import check_preview_path
+from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
+from rvm_client.starting import StartingServer
+
+_STDERR = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class CliJob:
+    """One call of `rvm-matte`."""
+
+    source: str
+    """A file or URL."""
+    output: Path
+    options: MatteOptions
+    background_url: str | None
+    """Of the picture or video behind the person, in place of `options.background`."""
+    contact_sheet: Path | None
+
+
+def do_job(
+    job: CliJob, settings: Settings, server: StartingServer | str, *, quiet: bool
+) -> MatteResult:
+    """Matte the video, on a server of our own or one that is named by its URL.
+
+    Raises:
+        RvmError: whatever went wrong.
+    """
+    options = job.options
+    _check_paths(job.output, options, job.contact_sheet)
+    with ExitStack() as stack:
+        if job.background_url is not None:
+            file = stack.enter_context(_local_file(job.background_url, settings))
+            options = replace(options, background=file)
+        path = stack.enter_context(_local_file(job.source, settings))
+        check_source(path, options)
+        matter = stack.enter_context(_matter(server, settings))
+        progress = stack.enter_context(_progress_bar(quiet=quiet))
+        result = matte_video(path, job.output, matter, options, on_progress=progress)
+        if job.contact_sheet is not None:
+            write_contact_sheet(
+                path,
+                job.output,
+                job.contact_sheet,
+                duration_seconds=result.duration_seconds,
+                start_seconds=options.start_seconds or 0.0,
+            )
+    return result
+
+
+def _check_paths(output: Path, options: MatteOptions, contact_sheet: Path | None) -> None:
+    """Refuse names of files that cannot be written before anything costly starts.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    check_output_path(output, options.output_type)
+    if options.preview is not None:
+        check_preview_path(options.preview)
+    if contact_sheet is not None and options.output_type is OutputType.PNG_SEQUENCE:
+        raise UsageError("a contact sheet is made of a video; leave it out with png_sequence")
+
+
+@contextmanager
+def _local_file(source: str, settings: Settings) -> Iterator[Path]:
+    """`source` as a file: itself, or downloaded for as long as it is needed."""
+    if "://" not in source:
+        yield Path(source)
+        return
+    # Files need no HTTP.
+    from rvm_client.download import DownloadLimits, download
+
+    limits = DownloadLimits(
+        max_bytes=settings.max_download_bytes,
+        allow_private_addresses=settings.allow_private_addresses,
+    )
+    with tempfile.TemporaryDirectory(prefix="rvm-") as folder:
+        target = Path(folder) / "source"
+        with _STDERR.status("Downloading"):
+            download(source, target, limits)
+        yield target
+
+
+@contextmanager
+def _matter(server: StartingServer | str, settings: Settings) -> Iterator[Matter]:
+    """The model on the server."""
+    timeout_s = settings.request_timeout_s
+    if isinstance(server, str):
+        with Matter(server, request_timeout_s=timeout_s) as matter:
+            yield matter
+        return
+    with _STDERR.status("Starting the Triton server"):
+        ours = server.ready()
+    with Matter(ours.grpc_url, request_timeout_s=timeout_s) as matter:
+        try:
+            yield matter
+        except ServerError:
+            ours.check_alive()
+            raise
+
+
+class _FpsColumn(ProgressColumn):
+    """Frames a second, over the last moments."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("  -- fps" if speed is None else f"{speed:5.1f} fps")
+
+
+@contextmanager
+def _progress_bar(*, quiet: bool) -> Iterator[Callable[[MatteProgress], None]]:
+    """A bar on stderr, where that is a terminal: frames, fps and time left."""
+    columns = (
+        TextColumn("Matting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        _FpsColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_STDERR, disable=quiet or not _STDERR.is_terminal) as bar:
+        task = bar.add_task("matting", total=None)
+
+        def show(progress: MatteProgress) -> None:
+            expected = progress.frames_expected
+            total = None if expected is None else max(expected, progress.frames_done)
+            bar.update(task, completed=progress.frames_done, total=total)
+
+        yield show

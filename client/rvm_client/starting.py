@@ -1,0 +1,49 @@
+"""A Triton server that starts while whoever needs it does something else."""
+
+import contextlib
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from rvm_client.errors import RvmError
+from rvm_client.server import ServerOptions, TritonServer
+
+
+class StartingServer:
+    """A server on its way; a context manager that stops it at the end, ready or not.
+
+        with StartingServer(options) as starting:
+            ...  # what needs no server
+            server = starting.ready()
+
+    Args:
+        options: as for `TritonServer.start`.
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._abandoned = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="server start")
+        self._server: Future[TritonServer] | None = None
+
+    def __enter__(self) -> "StartingServer":
+        self._server = self._pool.submit(TritonServer.start, self._options, self._abandoned)
+        return self
+
+    def ready(self) -> TritonServer:
+        """The server, as soon as it is ready. Raises as `TritonServer.start`."""
+        assert self._server is not None
+        return self._server.result()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._abandoned.set()
+        # What went wrong at the start was raised by `ready`, or does not matter any more.
+        with contextlib.suppress(RvmError):
+            self._server.result().stop()
+        self._pool.shutdown()
