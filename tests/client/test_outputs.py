@@ -76,6 +76,21 @@ def test_a_png_sequence_is_lossless(tmp_path: Path, size: tuple[int, int]) -> No
         assert np.array_equal(picture[seen, :3], chunk.fgr[index][seen])
 
 
+def test_a_png_sequence_keeps_what_the_next_frames_overwrite(tmp_path: Path) -> None:
+    """Frames in shared memory lie where later ones will lie."""
+    chunk = matte_chunk(12)
+    fgr, pha = np.empty_like(chunk.fgr[:1]), np.empty_like(chunk.pha[:1])
+    info = video_info(chunk.pha.shape[2], chunk.pha.shape[1])
+    path = tmp_path / "out.zip"
+    with open_writer(path, MatteOptions(OutputType.PNG_SEQUENCE), info) as writer:
+        for index, pts in enumerate(chunk.pts):
+            fgr[0], pha[0] = chunk.fgr[index], chunk.pha[index]
+            writer.write(MatteChunk(fgr, pha, (pts,)))
+    _, pictures = read_png_sequence(path)
+    for picture, alpha in zip(pictures, chunk.pha, strict=True):
+        assert np.array_equal(picture[..., 3], alpha)
+
+
 def test_the_same_frames_give_the_same_zip(tmp_path: Path) -> None:
     first, second = (
         write(tmp_path / name, OutputType.PNG_SEQUENCE, matte_chunk(3))

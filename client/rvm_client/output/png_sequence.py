@@ -1,6 +1,5 @@
 """A zip file of RGBA PNG pictures, for editors that take image sequences."""
 
-import os
 import zipfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from rvm_client.cores import available_cores
 from rvm_client.frames import Picture, UInt8Array
 from rvm_client.output.edges import bleed_edges
 from rvm_client.output.file import OutputFile
@@ -23,7 +23,7 @@ class PngSequence(OutputFile):
     """frame_000001.png and so on, and the time of each; see OutputFile.
 
     The pictures are already compressed, so the zip stores them as they are. As many are made at
-    the same time as there are processors; no more wait in memory. `timestamps.txt` has the
+    the same time as there are cores; no more wait in memory. `timestamps.txt` has the
     presentation times in milliseconds ("timestamp format v2" of mkvmerge), because pictures
     carry none.
     """
@@ -31,7 +31,7 @@ class PngSequence(OutputFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.encoder = "png"
-        self._workers = os.cpu_count() or 1
+        self._workers = available_cores()
         self._waiting: deque[Future[bytes]] = deque()
         self._count = 0
         self._times = ["# timestamp format v2"]
@@ -43,7 +43,9 @@ class PngSequence(OutputFile):
 
     def _write(self, picture: Picture) -> None:
         self._times.append(f"{1000 * picture.seconds:.3f}")
-        self._waiting.append(self._pool.submit(encode_png, picture.fgr, picture.pha))
+        # Copies: where frames lie in shared memory, the next ones soon take their place.
+        colour, alpha = picture.fgr.copy(), picture.pha.copy()
+        self._waiting.append(self._pool.submit(encode_png, colour, alpha))
         while len(self._waiting) > self._workers:
             self._store_next()
 
