@@ -142,7 +142,7 @@ class Encoder(nn.Module):
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features in the precision of the later layers, whatever that of the image is."""
-        dtype = self.features[-1][0].weight.dtype
+        dtype = self.features[-1][0].weight.dtype  # type: ignore[index]
         x = (rgb - self.mean) / self.std
         taps: list[Tensor] = []
         for index, layer in enumerate(self.features):

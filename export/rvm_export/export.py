@@ -72,6 +72,7 @@ def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
     with options.repositories[0].locked():
         check_options(options)
         version = _version(options)
+        _check_network_code()
         return [_export(weights, options, r, version, say) for r in options.repositories]
 
 
@@ -99,7 +100,6 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
     subject = verification.Subject(model, layout, options.precision, options.device)
     verification.check_contract(model, subject)
     verification.check_splitting(subject)
-    _check_network_code()
     golden = None
     if weights.are_int8_release:
         golden = verification.compare_with_golden(subject, INT8_CASES).as_dict()

@@ -48,8 +48,9 @@ def test_names_of_export_and_config_agree(
 
 
 def test_names_of_export_and_client_agree() -> None:
-    assert Layout.RGB.model_name == wire.MODEL_NAME
-    assert (wire.SRC, *wire.STATE_INPUTS, wire.DOWNSAMPLE_RATIO) == Layout.RGB.inputs
+    names = {Layout.RGB: wire.MODEL_NAME, Layout.YUV: wire.YUV_MODEL_NAME}
+    assert {layout: layout.model_name for layout in Layout} == names
+    assert (Layout.RGB.inputs, Layout.YUV.inputs) == (wire.INPUTS, wire.YUV_INPUTS)
     assert (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS) == OUTPUTS
     assert wire.STATE_CHANNELS == STATE_CHANNELS
 
