@@ -1,7 +1,7 @@
 """Does a TorchScript file keep the wire contract, and compute what the network computes?"""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,59 +9,11 @@ from torch import Tensor
 from rvm_export import yuv_reference
 from rvm_export.checkpoint import checkpoint_shapes
 from rvm_export.contract import OUTPUTS, Layout, Precision
+from rvm_export.differences import HALVED_CHROMA, TOLERANCES, Difference, difference, worst
 from rvm_export.errors import VerificationError
 from rvm_export.goldens import CASES, FGR_GRID_STEP, INT8_CASES, GoldenCase, seeded_weights
 from rvm_export.network import MattingNetwork, Refiner
 from rvm_export.run import EagerModel, Matte, Model, run
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Between two mattes, in levels of 0..255."""
-
-    pha_max: float
-    pha_mean: float
-    fgr_max: float
-    fgr_mean: float
-
-    def as_dict(self) -> dict[str, float]:
-        """For the manifest."""
-        return {name: round(value, 6) for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The largest difference that is still right, and why."""
-
-    pha_max: float
-    mean: float
-    fgr_max: float
-
-    def check(self, difference: Difference, what: str) -> None:
-        """Raises: VerificationError: `what` differs by more."""
-        worst_mean = max(difference.pha_mean, difference.fgr_mean)
-        if (
-            difference.pha_max > self.pha_max
-            or difference.fgr_max > self.fgr_max
-            or worst_mean > self.mean
-        ):
-            raise VerificationError(
-                f"{what} differs by up to {difference.pha_max:g} levels of alpha and "
-                f"{difference.fgr_max:g} of foreground, {worst_mean:.3f} on average; at most "
-                f"{self.pha_max:g}, {self.fgr_max:g} and {self.mean:g} are right"
-            )
-
-
-TOLERANCES = {
-    # float32 results agree to 1e-4; a value near the middle of two levels may round either way.
-    Precision.FP32: Tolerance(pha_max=1, mean=0.01, fgr_max=1),
-    # Half rounds each layer to 11 bits. Single pixels on the edge of a hair move by levels.
-    Precision.FP16: Tolerance(pha_max=8, mean=0.2, fgr_max=16),
-}
-
-# The golden frames are RGB: halving their chroma changes single pixels much, and all of them by
-# 0.05 levels of alpha and 1.5 of foreground on average.
-HALVED_CHROMA = Tolerance(pha_max=255, mean=2, fgr_max=255)
 
 # B, T, H, W, ratio: odd and even, one and several, with and without the refiner.
 SHAPES = (
@@ -70,13 +22,6 @@ SHAPES = (
     (1, 2, 45, 80, 0.25),
     (3, 1, 33, 17, 1.0),
 )
-
-
-def difference(actual: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> Difference:
-    """Of (fgr, pha) pairs of uint8 tensors of the same shapes."""
-    fgr = (actual[0].int() - expected[0].int()).abs().float()
-    pha = (actual[1].int() - expected[1].int()).abs().float()
-    return Difference(float(pha.max()), float(pha.mean()), float(fgr.max()), float(fgr.mean()))
 
 
 @dataclass(frozen=True)
@@ -174,7 +119,7 @@ def compare_with_eager(subject: Subject, network: MattingNetwork) -> Difference:
         actual = subject.matte(src, case.downsample_ratio, case.chunks)
         found.append(difference((actual.fgr, actual.pha), (expected.fgr, expected.pha)))
         TOLERANCES[subject.precision].check(found[-1], f"TorchScript on {case.name}")
-    return _worst(found)
+    return worst(found)
 
 
 def _eager(network: MattingNetwork, layout: Layout) -> Model:
@@ -195,7 +140,7 @@ def compare_with_golden(subject: Subject, cases: tuple[GoldenCase, ...]) -> Diff
         found.append(_difference_from_golden(actual, case))
         tolerance = HALVED_CHROMA if yuv else TOLERANCES[subject.precision]
         tolerance.check(found[-1], f"the golden case {case.name}")
-    return _worst(found)
+    return worst(found)
 
 
 def seeded_network(seed: int) -> MattingNetwork:
@@ -213,15 +158,6 @@ def _difference_from_golden(actual: Matte, case: GoldenCase) -> Difference:
     grid = fgr[0, :, ::FGR_GRID_STEP, ::FGR_GRID_STEP]
     golden = (torch.from_numpy(case.fgr_grid), torch.from_numpy(case.pha))
     return difference((grid, actual.pha[0, ..., 0]), golden)
-
-
-def _worst(found: list[Difference]) -> Difference:
-    return Difference(
-        max(d.pha_max for d in found),
-        max(d.pha_mean for d in found),
-        max(d.fgr_max for d in found),
-        max(d.fgr_mean for d in found),
-    )
 
 
 def _clip(case: GoldenCase) -> Tensor:

@@ -9,16 +9,15 @@ from torch.jit import ScriptModule
 
 from rvm_export import script
 from rvm_export.contract import Layout, Precision
+from rvm_export.differences import Tolerance, difference
 from rvm_export.goldens import CASES, INT8_CASES, SEED, GoldenCase
 from rvm_export.network import MattingNetwork
 from rvm_export.run import EagerModel, Matte, run
 from rvm_export.verification import (
     SHAPES,
     Subject,
-    Tolerance,
     check_contract,
     check_splitting,
-    difference,
     seeded_network,
 )
 from rvm_export.weights import Weights
