@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.clips import frames
+from bench import clips
 from rvm_export.network import MattingNetwork, States
 from rvm_export.settings import cache_folder
 from rvm_export.weights import Source, fetch_weights
@@ -51,10 +51,15 @@ def main() -> None:
 
 
 def torchscript(options: dict[str, str]) -> Run:
-    """The exported file with the wire contract: bytes in, bytes out."""
+    """The exported file with the wire contract: bytes in, bytes out.
+
+    With `transfers` frames come from main memory and mattes go back there, as through Triton.
+    """
     device = options["device"]
+    transfers = options.get("transfers") == "True"
     model = torch.jit.load(options["model"], map_location=device)  # type: ignore[no-untyped-call]
-    src = torch.from_numpy(pixels(options))[None].to(device)
+    frames = torch.from_numpy(pixels(options))[None]
+    on_device = frames.to(device)
     ratio = torch.tensor([float(options["ratio"])], device=device)
     dtype = torch.float16 if options["precision"] == "fp16" else torch.float32
     states = [torch.zeros(1, 1, 1, 1, dtype=dtype, device=device)] * 4
@@ -63,7 +68,9 @@ def torchscript(options: dict[str, str]) -> Run:
     @torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
     @torch.inference_mode()
     def run() -> Any:
-        return model(src, *states, ratio)
+        src = frames.to(device) if transfers else on_device
+        fgr, pha, *later = model(src, *states, ratio)
+        return (fgr.cpu(), pha.cpu(), *later) if transfers else (fgr, pha, *later)
 
     states = list(run()[2:])
     return run
@@ -114,7 +121,7 @@ ENGINES: dict[str, Callable[[dict[str, str]], Run]] = {
 
 def pixels(options: dict[str, str]) -> Any:
     height, width, count = (int(options[key]) for key in ("height", "width", "frames"))
-    return frames(height, width, count)
+    return clips.frames(height, width, count)
 
 
 def float_network(options: dict[str, str]) -> tuple[nn.Module, tuple[Tensor, ...]]:

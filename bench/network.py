@@ -5,22 +5,39 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench.clips import SIZES
 from bench.settings import BenchSettings
 from bench.timing import interleaved
+from rvm_client.config import process_environment
+
+# What scripts/bench sets, because the server gets it; a user of another engine has neither.
+_SERVER_SETTINGS = ("MALLOC_", "GOMP_")
 
 
 class EngineProcess:
-    """A `bench.engine`; a context manager."""
+    """A `bench.engine`; a context manager.
 
-    def __init__(self, **options: object) -> None:
+    Args:
+        as_installed: without the settings of allocator and threads that the server gets.
+        options: see `bench.engine`.
+    """
+
+    def __init__(self, *, as_installed: bool = False, **options: object) -> None:
         arguments = [f"{key}={value}" for key, value in options.items()]
+        environment = dict(process_environment())
+        if as_installed:
+            environment = {
+                name: value
+                for name, value in environment.items()
+                if not name.startswith(_SERVER_SETTINGS)
+            }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.engine", *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
     def __enter__(self) -> "EngineProcess":
@@ -53,29 +70,56 @@ class EngineProcess:
         return line
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    engine: str
+    frames: int
+    as_installed: bool = True
+
+    @property
+    def name(self) -> str:
+        ours = "" if self.as_installed or self.engine == "torchscript" else ", our settings"
+        return f"{self.engine}, T = {self.frames}{ours}"
+
+
+def candidates(settings: BenchSettings, size: str) -> list[_Candidate]:
+    """Our file with the server's settings; the others as installed, and with these settings."""
+    chunk = settings.chunk_frames(size)
+    found = [
+        _Candidate("torchscript", count, as_installed=False) for count in dict.fromkeys((1, chunk))
+    ]
+    found += [_Candidate("eager", count) for count in dict.fromkeys((1, chunk))]
+    if settings.device == "cpu":
+        found += [_Candidate("onnxruntime", 1), _Candidate("openvino", 1)]
+        others = ("eager", "onnxruntime", "openvino")
+        found += [_Candidate(engine, 1, as_installed=False) for engine in others]
+    return found
+
+
 def measure_network(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:
     """Milliseconds a frame of each engine at each size."""
     rows: dict[str, dict[str, float]] = {}
     for name, (height, width, ratio) in settings.sizes.items():
-        chunk = settings.chunk_frames(name)
-        engines = [("torchscript", 1), ("torchscript", chunk), ("eager", 1), ("eager", chunk)]
-        if settings.device == "cpu":
-            engines += [("onnxruntime", 1), ("openvino", 1)]
         common = {
             "height": height, "width": width, "ratio": ratio, "device": settings.device,
             "threads": settings.threads, "folder": folder, "model": settings.model_file,
             "precision": settings.precision,
         }  # fmt: skip
+        engines = candidates(settings, name)
         with ExitStack() as stack:
             processes = {
-                f"{name}, {engine}, T = {count}": (
-                    stack.enter_context(EngineProcess(engine=engine, frames=count, **common)),
-                    count,
+                f"{name}, {candidate.name}": stack.enter_context(
+                    EngineProcess(
+                        as_installed=candidate.as_installed,
+                        engine=candidate.engine,
+                        frames=candidate.frames,
+                        **common,
+                    )
                 )
-                for engine, count in dict.fromkeys(engines)
+                for candidate in engines
             }
-            calls = {row: partial(EngineProcess.run, p) for row, (p, _) in processes.items()}
-            counts = {row: count for row, (_, count) in processes.items()}
+            calls = {row: partial(EngineProcess.run, p) for row, p in processes.items()}
+            counts = dict(zip(calls, (c.frames for c in engines), strict=True))
             rows |= interleaved(calls, counts, settings.repetitions)
     return rows
 

@@ -30,7 +30,7 @@ def measure_serving(
             engine = stack.enter_context(EngineProcess(
                 engine="torchscript", frames=count, height=height, width=width, ratio=ratio,
                 device=settings.device, threads=settings.threads, folder=folder,
-                model=settings.model_file, precision=settings.precision,
+                model=settings.model_file, precision=settings.precision, transfers=True,
             ))  # fmt: skip
             matter = stack.enter_context(Matter(server.grpc_url))
             shape = ChunkShape(count, height, width)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.clips import SIZES
 from rvm_client.chunk_size import frames_per_request
+from rvm_client.hardware import Hardware
 from rvm_client.triton.options import newest_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.manifest import Manifest
@@ -35,6 +36,11 @@ class BenchSettings:
     def sizes(self) -> dict[str, tuple[int, int, float]]:
         """Name -> height, width, ratio."""
         return {"1080p": SIZES["1080p"]} if self.quick else SIZES
+
+    @property
+    def hardware(self) -> Hardware:
+        """The codecs that the stages use."""
+        return Hardware(Path("/dev") if self.device == "cuda" else None)
 
     @property
     def version_folder(self) -> Path:

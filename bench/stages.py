@@ -13,6 +13,7 @@ from bench.timing import interleaved
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
 from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.hardware import Hardware
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
@@ -31,16 +32,25 @@ def measure_stages(
     for name, (height, width, ratio) in settings.sizes.items():
         clip = write_clip(folder / f"{name}.mp4", height, width, settings.clip_frames)
         with Matter(server.grpc_url) as matter:
-            bench = _Stages(clip, matter, server, settings.chunk_frames(name), ratio)
+            bench = _Stages(
+                clip, matter, server, settings.chunk_frames(name), ratio, settings.hardware
+            )
             rows |= bench.rows(name, folder, max(1, settings.repetitions // 3))
     return rows
 
 
 class _Stages:
     def __init__(
-        self, clip: Path, matter: Matter, server: TritonServer, count: int, ratio: float
+        self,
+        clip: Path,
+        matter: Matter,
+        server: TritonServer,
+        count: int,
+        ratio: float,
+        hardware: Hardware,
     ) -> None:
         self.clip, self.matter, self.ratio, self.count = clip, matter, ratio, count
+        self.hardware = hardware
         self._server = psutil.Process(server.pid)
         # Encoding alone gets a real result: noise would cost an encoder more, a still less.
         self.mattes = self._infer(keep=True)
@@ -79,14 +89,14 @@ class _Stages:
         return time.process_time() + sum(t.user + t.system for t in times)
 
     def _decode(self) -> None:
-        with VideoReader(self.clip) as reader:
+        with VideoReader(self.clip, self._options()) as reader:
             for _ in reader.chunks(self.count):
                 pass
 
     def _infer(self, *, keep: bool = False) -> list[MatteChunk]:
         """Decoding is in it, at a few per cent; it needs frames."""
         kept = []
-        with VideoReader(self.clip) as reader:
+        with VideoReader(self.clip, self._options()) as reader:
             info = reader.info
             shape = ChunkShape(self.count, info.height_pixels, info.width_pixels)
             with self.matter.session(self.ratio, shape) as session:
@@ -98,12 +108,16 @@ class _Stages:
         return kept
 
     def _encode(self, kind: OutputType, target: Path) -> None:
-        with VideoReader(self.clip) as reader:
+        with VideoReader(self.clip, self._options()) as reader:
             info = reader.info
-        with open_writer(target, MatteOptions(kind), info) as writer:
+        with open_writer(target, self._options(kind), info) as writer:
             for matte in self.mattes:
                 writer.write(matte)
 
     def _whole(self, kind: OutputType, target: Path) -> None:
-        options = MatteOptions(kind, downsample_ratio=self.ratio, warm_start=False)
-        matte_video(self.clip, target, self.matter, options)
+        matte_video(self.clip, target, self.matter, self._options(kind))
+
+    def _options(self, kind: OutputType = OutputType.ALPHA) -> MatteOptions:
+        return MatteOptions(
+            kind, downsample_ratio=self.ratio, warm_start=False, hardware=self.hardware
+        )
