@@ -9,28 +9,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-import av
-
 from rvm_client.errors import UsageError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.layouts import I420
 from rvm_client.options import MatteOptions
+from rvm_client.output import planar_frames, rgb_frames
 from rvm_client.output.compositing import Backdrop, ColourBackdrop
-from rvm_client.output.edges import bleed_edges
 from rvm_client.output.file import OutputFile
 from rvm_client.output.formats import VIDEO_FORMATS, check_encoders
+from rvm_client.output.planar_frames import takes_planes
 from rvm_client.output.png_sequence import PngSequence
 from rvm_client.output.poster import Poster
 from rvm_client.output.video_file import FrameMaker, Sound, VideoFile
-from rvm_client.output.yuv import (
-    grey_frame,
-    pad_to_even,
-    yuv_frame,
-    yuva420_frame,
-    yuva444_10_bit_frame,
-)
-from rvm_client.pixels import GREEN, composite
+from rvm_client.pixels import GREEN
 
-__all__ = ["Writer", "check_encoders", "check_output_path", "matte_path", "open_writer"]
+__all__ = [
+    "Writer",
+    "check_encoders",
+    "check_output_path",
+    "matte_path",
+    "open_writer",
+    "takes_planes",
+]
 
 
 class Writer(Protocol):
@@ -134,11 +134,13 @@ def open_writer(
     Args:
         target: the file to write; the matte of `foreground_and_matte` lies beside it.
         options: output type, quality and preview.
-        info: size, times and tags of the frames.
+        info: size, times, tags and layout of the frames; planes only where `takes_planes`.
         backdrop: what `greenscreen` puts behind the person; None is the green.
         sound: goes into the file with the role `output`, if that is a video.
     """
     files: dict[FileRole, OutputFile] = {}
+    layout = planar_frames if isinstance(info.layout, I420) else rgb_frames
+    makers = layout.frame_makers(backdrop or ColourBackdrop(GREEN))
 
     def add(role: FileRole, path: Path, make_frame: FrameMaker) -> None:
         format_ = VIDEO_FORMATS[options.output_type]
@@ -148,12 +150,10 @@ def open_writer(
 
     if options.output_type is OutputType.PNG_SEQUENCE:
         files[FileRole.OUTPUT] = PngSequence(target)
-    elif options.output_type is OutputType.GREENSCREEN:
-        add(FileRole.OUTPUT, target, _over(backdrop or ColourBackdrop(GREEN)))
     else:
-        add(FileRole.OUTPUT, target, _FRAME_MAKERS[options.output_type])
+        add(FileRole.OUTPUT, target, makers[options.output_type])
     if options.output_type is OutputType.FOREGROUND_AND_MATTE:
-        add(FileRole.MATTE, matte_path(target), _matte)
+        add(FileRole.MATTE, matte_path(target), makers[OutputType.MATTE])
     if options.preview is not None:
         files[FileRole.PREVIEW] = Poster(options.preview, info)
     return _FilesWriter(files, info)
@@ -175,36 +175,3 @@ def check_output_path(path: Path, output_type: OutputType) -> None:
             f"{path.name} does not end in {output_type.suffix}, which output type "
             f"{output_type.value} writes; rename it or choose another output type"
         )
-
-
-def _over(backdrop: Backdrop) -> FrameMaker:
-    def make_frame(picture: Picture) -> av.VideoFrame:
-        behind = backdrop.at(picture.seconds)
-        return yuv_frame(pad_to_even(composite(picture.fgr, picture.pha, behind)), "yuv420p")
-
-    return make_frame
-
-
-def _alpha(picture: Picture) -> av.VideoFrame:
-    return yuva420_frame(bleed_edges(picture.fgr, picture.pha), picture.pha)
-
-
-def _alpha_prores(picture: Picture) -> av.VideoFrame:
-    colour = pad_to_even(bleed_edges(picture.fgr, picture.pha))
-    return yuva444_10_bit_frame(colour, pad_to_even(picture.pha))
-
-
-def _foreground(picture: Picture) -> av.VideoFrame:
-    return yuv_frame(pad_to_even(bleed_edges(picture.fgr, picture.pha)), "yuv420p")
-
-
-def _matte(picture: Picture) -> av.VideoFrame:
-    return grey_frame(pad_to_even(picture.pha))
-
-
-_FRAME_MAKERS: dict[OutputType, FrameMaker] = {
-    OutputType.ALPHA: _alpha,
-    OutputType.ALPHA_PRORES: _alpha_prores,
-    OutputType.MATTE: _matte,
-    OutputType.FOREGROUND_AND_MATTE: _foreground,
-}

@@ -14,7 +14,7 @@ from pathlib import Path
 from rvm_client.background import Background
 from rvm_client.chunk_size import frames_per_request
 from rvm_client.decode import VideoReader
-from rvm_client.encode import open_writer
+from rvm_client.encode import open_writer, takes_planes
 from rvm_client.errors import CancelledError, HardwareEncoderError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
 from rvm_client.hardware import Hardware, say_once
@@ -73,6 +73,8 @@ class MatteResult:
     downsample_ratio: float
     transport: str
     """How frames went to the model: "shared memory" or "gRPC"."""
+    pixel_layout: str
+    """What they were: "RGB" or "I420"."""
     video_decoder: str
     video_encoder: str
     """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a card."""
@@ -121,7 +123,8 @@ def _matte_video(
     started_s = time.monotonic()
     watches, cuts, warnings = _Watches(), list[int](), list[str]()
     with ExitStack() as stack:
-        reader = stack.enter_context(VideoReader(source, options))
+        in_planes = matter.takes_planes and takes_planes(options)
+        reader = stack.enter_context(VideoReader(source, options, takes_planes=in_planes))
         info = reader.info
         backdrop = stack.enter_context(
             open_backdrop(options.background or GREEN, info, options.limits)
@@ -153,6 +156,7 @@ def _matte_video(
         warm_up_frames=session.warm_up_frames,
         cuts=len(cuts),
         transport=session.transport_name,
+        pixel_layout=info.layout.name,
         video_decoder=reader.decoder,
         video_encoder=writer.encoder,
         average_fps=float(info.average_fps),
@@ -207,7 +211,12 @@ def _decode_and_matte(
     """Decode and matte in the background, each in its own thread; `cuts` gets their times."""
     decoded = timed(reader.chunks(frames_per_chunk), watches.decode)
     if options.warm_start:
-        decoded = with_warm_up(decoded, frames_per_chunk=frames_per_chunk, on_cut=cuts.append)
+        decoded = with_warm_up(
+            decoded,
+            frames_per_chunk=frames_per_chunk,
+            layout=reader.info.layout,
+            on_cut=cuts.append,
+        )
     staged = session.staged(decoded)
     chunks = stack.enter_context(Background(staged, depth=_QUEUE_DEPTH, name="decode"))
     mattes = session.matte_all(chunks, watches.matte)

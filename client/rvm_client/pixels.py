@@ -13,8 +13,9 @@ Colour = tuple[int, int, int]
 GREEN: Colour = (120, 255, 155)
 
 
-# A strip of pixels as 16-bit numbers that stays in the cache of one core.
+# A strip of pixels as 16-bit numbers that stays in the cache of one core: RGB, one component.
 _STRIP_PIXELS = 1 << 15
+_PLANE_STRIP_PIXELS = 1 << 16
 
 
 def composite(fgr: UInt8Array, pha: UInt8Array, background: UInt8Array | Colour) -> UInt8Array:
@@ -64,16 +65,54 @@ def _blended(fgr: UInt8Array, alpha: UInt8Array, behind: UInt8Array) -> npt.NDAr
     weights = np.empty(fgr.shape, np.uint16)
     for channel in range(3):
         weights[..., channel] = alpha
-    base = behind.astype(np.uint16)
-    value = np.subtract(fgr, base, dtype=np.uint16)
+    return _mixed(fgr, weights, behind)
+
+
+def _mixed(
+    fgr: UInt8Array, weights: UInt8Array | npt.NDArray[np.uint16], behind: UInt8Array
+) -> npt.NDArray[np.uint16]:
+    value = np.subtract(fgr, behind, dtype=np.uint16)
     value *= weights
-    base *= np.uint16(255)
-    value += base
+    value += np.multiply(behind, np.uint16(255), dtype=np.uint16)
     value += np.uint16(128)
-    np.right_shift(value, np.uint16(8), out=weights)
-    value += weights
+    value += np.right_shift(value, np.uint16(8))
     value >>= np.uint16(8)
     return value
+
+
+def composite_plane(
+    fgr: UInt8Array, pha: UInt8Array, behind: UInt8Array | int, out: UInt8Array
+) -> None:
+    """`composite` of one component: all are [H,W], or `behind` is one level."""
+    height, width = fgr.shape
+    step = max(1, _PLANE_STRIP_PIXELS // width)
+    is_level = isinstance(behind, int)
+    levels = np.full((step, width), behind, np.uint8) if isinstance(behind, int) else behind
+    for top in range(0, height, step):
+        strip = slice(top, top + step)
+        below = levels[: height - top] if is_level else levels[strip]
+        _blend_plane(fgr[strip], pha[strip], below, out[strip])
+
+
+def _blend_plane(fgr: UInt8Array, alpha: UInt8Array, behind: UInt8Array, out: UInt8Array) -> None:
+    if alpha.max() == 0:
+        out[:] = behind
+    elif alpha.min() == 255:
+        out[:] = fgr
+    else:
+        np.copyto(out, _mixed(fgr, alpha, behind), casting="unsafe")
+
+
+def halved(plane: UInt8Array) -> UInt8Array:
+    """The means of 2x2 pixels of [H,W], both even, rounded to nearest: [H/2,W/2]."""
+    # Each number of 16 bits is two neighbours.
+    pairs = np.ascontiguousarray(plane).view(np.uint16)
+    sums = pairs & np.uint16(255)
+    sums += pairs >> np.uint16(8)
+    total = sums[0::2] + sums[1::2]
+    total += np.uint16(2)
+    total >>= np.uint16(2)
+    return total.astype(np.uint8)
 
 
 def checkerboard(height_pixels: int, width_pixels: int, square_pixels: int = 16) -> UInt8Array:

@@ -255,3 +255,15 @@ def yuv_frame(
     frame.colorspace = matrix
     frame.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
     return frame
+
+
+def packed(picture: UInt8Array, matrix: int = 1, *, full_range: bool = False) -> UInt8Array:
+    """RGB [...,H,W,3] of even size as I420 [...,H*3/2,W], chroma the mean of 2x2 pixels."""
+    if picture.ndim > 3:
+        return np.stack([packed(part, matrix, full_range=full_range) for part in picture])
+    height, width = picture.shape[:2]
+    yuv = yuv_of(picture, matrix, full_range=full_range)
+    chroma = yuv[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).mean(axis=(1, 3))
+    parts = [yuv[..., 0].ravel(), *np.moveaxis(chroma, -1, 0).reshape(2, -1)]
+    levels: UInt8Array = np.clip(np.rint(np.concatenate(parts)), 0, 255).astype(np.uint8)
+    return levels.reshape(height * 3 // 2, width)

@@ -4,30 +4,36 @@ Chroma subsampling and the codec mix neighbouring pixels. What lies under alpha 
 colour the soft edge: black makes a dark halo, the old background a coloured one. So the
 person's own colour is drawn outward, block by block, and only beyond that is the picture flat,
 which costs no bits.
+
+Blocks of 16x16 that the edge runs through are filled from their own pixels, weighted by alpha.
+Transparent blocks beside those get the mean of their neighbours, all others black.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-import numpy.typing as npt
 
 from rvm_client.frames import UInt8Array
+from rvm_client.layouts import planes
+from rvm_client.output.blocks import (
+    BLOCK_CELLS,
+    FloatArray,
+    blocks_of,
+    doubled_cells,
+    flatten,
+    halved_cells,
+    kinds_of_blocks,
+    padded,
+    spread,
+)
 
-FloatArray = npt.NDArray[np.float32]
-
-# A macroblock of H.264 and ProRes, and a common block of VP9.
-BLOCK_PIXELS = 16
-# Colours are spread at the resolution of 4:2:0 chroma: cells of 2x2 pixels.
-_CELL_PIXELS = 2
-_LEVELS = (BLOCK_PIXELS // _CELL_PIXELS).bit_length() - 1
-
+# Black, as RGB and as limited-range YUV.
 FLAT = np.uint8(0)
+FLAT_PLANES = np.array([16, 128, 128], np.uint8)
 
 
 def bleed_edges(fgr: UInt8Array, pha: UInt8Array) -> UInt8Array:
     """Replace the colour where alpha is 0; where it is above 0 the colour stays as it is.
-
-    Blocks of 16x16 that the edge runs through are filled from their own pixels, weighted by
-    alpha, by push and pull over a pyramid (Gortler et al., The Lumigraph, 1996). Transparent
-    blocks beside those get the mean of their neighbours, all others black.
 
     Args:
         fgr: [H,W,3] straight foreground colour.
@@ -37,64 +43,46 @@ def bleed_edges(fgr: UInt8Array, pha: UInt8Array) -> UInt8Array:
         [H,W,3]; it may be a view of a larger array.
     """
     height, width = pha.shape
-    alpha = _padded(pha)
-    empty, full = _empty_and_full(alpha)
-    edge = ~empty & ~full
-    ring = _beside(~empty) & empty
-    # A full block beside an empty one lends it its colour too.
-    lending = edge | (_beside(empty) & full)
-    colours = _padded(fgr)
-    blocks, alpha_blocks = _blocks(colours), _blocks(alpha)
-    blocks[empty] = FLAT
-    sums = np.zeros((*empty.shape, 4), np.float32)
-    sums[lending] = _weighted_sums(blocks[lending], alpha_blocks[lending])
-    if edge.any():
-        blocks[edge] = _fill(blocks[edge], alpha_blocks[edge])
-    blocks[ring] = _mean(_around(sums)[ring])[:, np.newaxis, np.newaxis]
+    alpha, colours = padded(pha), padded(fgr)
+    kinds = kinds_of_blocks(alpha)
+    blocks, alpha_blocks = blocks_of(colours), blocks_of(alpha)
+    flatten(colours, kinds.empty, FLAT)
+    sums = _weighted_sums(blocks[kinds.lending], alpha_blocks[kinds.lending])
+    if kinds.edge.any():
+        blocks[kinds.edge] = _fill(blocks[kinds.edge], alpha_blocks[kinds.edge])
+    blocks[kinds.ring] = kinds.ring_colours(sums)[:, np.newaxis, np.newaxis]
     return colours[:height, :width]
 
 
-def _padded(picture: UInt8Array) -> UInt8Array:
-    """A copy, grown to whole blocks; what is added is transparent."""
-    height, width = picture.shape[:2]
-    shape = (height + -height % BLOCK_PIXELS, width + -width % BLOCK_PIXELS, *picture.shape[2:])
-    grown: UInt8Array = np.zeros(shape, np.uint8)
-    grown[:height, :width] = picture
-    return grown
+def bleed_planes(fgr: UInt8Array, pha: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """`bleed_edges` for planes. Chroma stays as it is where any of its four pixels shows.
 
+    Args:
+        fgr: [H*3/2,W] straight foreground colour, I420 of limited range.
+        pha: [H,W] alpha.
 
-def _blocks(picture: UInt8Array) -> UInt8Array:
-    """A view of whole blocks: [rows of blocks, columns of blocks, 16, 16, ...]."""
-    height, width = picture.shape[:2]
-    rows, columns = height // BLOCK_PIXELS, width // BLOCK_PIXELS
-    shape = (rows, BLOCK_PIXELS, columns, BLOCK_PIXELS, *picture.shape[2:])
-    return picture.reshape(shape).swapaxes(1, 2)
-
-
-def _empty_and_full(alpha: UInt8Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Blocks without an opaque pixel, and blocks without a transparent one."""
-    height, width = alpha.shape
-    rows = alpha.reshape(height // BLOCK_PIXELS, BLOCK_PIXELS, width)
-    columns = (height // BLOCK_PIXELS, width // BLOCK_PIXELS, BLOCK_PIXELS)
-    most = rows.max(axis=1).reshape(columns).max(axis=-1)
-    least = rows.min(axis=1).reshape(columns).min(axis=-1)
-    return most == 0, least > 0
-
-
-def _beside(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Cells that have a True one among the nine around and at them."""
-    padded = np.pad(mask, 1)
-    rows = padded[:-2] | padded[1:-1] | padded[2:]
-    beside: npt.NDArray[np.bool_] = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
-    return beside
-
-
-def _around(sums: FloatArray) -> FloatArray:
-    """The sum of the nine cells around and at each one."""
-    padded = np.pad(sums, ((1, 1), (1, 1), (0, 0)))
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    total: FloatArray = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    return total
+    Returns:
+        Luma [H,W], U and V [H/2,W/2]; they may be views of larger arrays.
+    """
+    height, width = pha.shape
+    luma, chroma = planes(fgr)
+    alpha = padded(pha)
+    grown = [padded(luma), *(padded(plane, BLOCK_CELLS) for plane in chroma)]
+    blocks = [blocks_of(grown[0]), *(blocks_of(plane, BLOCK_CELLS) for plane in grown[1:])]
+    kinds, alpha_blocks = kinds_of_blocks(alpha), blocks_of(alpha)
+    cells = _cells([plane[kinds.lending] for plane in blocks], alpha_blocks[kinds.lending])
+    ring = kinds.ring_colours(cells.sum(axis=(1, 2)))
+    at_edge = cells[kinds.edge[kinds.lending]]
+    shows = [alpha_blocks[kinds.edge] > 0, at_edge[..., 3] > 0, at_edge[..., 3] > 0]
+    spread_colours = spread(at_edge)
+    for index, plane in enumerate(blocks):
+        flatten(grown[index], kinds.empty, FLAT_PLANES[index])
+        plane[kinds.ring] = ring[:, np.newaxis, np.newaxis, index]
+        colours = spread_colours[..., index]
+        filling = doubled_cells(colours) if index == 0 else colours
+        plane[kinds.edge] = np.where(shows[index], plane[kinds.edge], filling)
+    luma, u, v = grown
+    return luma[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]
 
 
 def _weighted_sums(blocks: UInt8Array, alpha: UInt8Array) -> FloatArray:
@@ -106,34 +94,22 @@ def _weighted_sums(blocks: UInt8Array, alpha: UInt8Array) -> FloatArray:
     return sums
 
 
-def _mean(sums: FloatArray) -> UInt8Array:
-    """Colours of sums [...,4] whose weight is above 0."""
-    mean: UInt8Array = np.rint(sums[..., :3] / sums[..., 3:]).astype(np.uint8)
-    return mean
-
-
 def _fill(blocks: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """Blocks [N,16,16,3] with the colour of the nearest cells where alpha [N,16,16] is 0."""
     weighted = np.empty((*alpha.shape, 4), np.float32)
     weighted[..., 3] = alpha
     np.multiply(blocks, weighted[..., 3:], out=weighted[..., :3])
-    pyramid = [_halved(weighted)]
-    for _ in range(_LEVELS):
-        pyramid.append(_halved(pyramid[-1]))
-    # The top is one cell a block, and a block of the edge always has some weight.
-    coarser = pyramid.pop()
-    while pyramid:
-        finer = pyramid.pop()
-        coarser = np.where(finer[..., 3:] > 0, finer, _doubled(coarser))
-    colours = _doubled(_mean(coarser))
+    colours = doubled_cells(spread(halved_cells(weighted)))
     return np.where(alpha[..., np.newaxis] > 0, blocks, colours)
 
 
-def _halved(cells: FloatArray) -> FloatArray:
-    rows = cells[:, ::2] + cells[:, 1::2]
-    total: FloatArray = rows[:, :, ::2] + rows[:, :, 1::2]
-    return total
-
-
-def _doubled(cells: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return cells.repeat(2, axis=1).repeat(2, axis=2)
+def _cells(blocks: Sequence[UInt8Array], alpha: UInt8Array) -> FloatArray:
+    """What `spread` takes, of blocks of luma [N,16,16] and of U and V [N,8,8]."""
+    luma, u, v = blocks
+    weights = alpha.astype(np.float32)
+    cells = np.empty((*u.shape, 4), np.float32)
+    cells[..., 3] = halved_cells(weights)
+    cells[..., 0] = halved_cells(luma * weights)
+    np.multiply(u, cells[..., 3], out=cells[..., 1])
+    np.multiply(v, cells[..., 3], out=cells[..., 2])
+    return cells
