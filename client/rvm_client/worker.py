@@ -195,6 +195,7 @@ def _output(
         "cuts": matted.cuts,
         "downsample_ratio": round(matted.downsample_ratio, 4),
         "model_version": matted.model_version,
+        "pixel_layout": matted.pixel_layout,
         "video_decoder": matted.video_decoder,
         "video_encoder": matted.video_encoder,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},

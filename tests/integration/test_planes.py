@@ -1,0 +1,342 @@
+"""The YUV model beside the RGB model: the same results, and RGB wherever planes do not fit."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from tests.support.clips import (
+    alpha_plane,
+    frame_of,
+    packed,
+    read_frames,
+    to_rgb,
+    write_clip,
+    write_frames,
+)
+
+from rvm_client.errors import ServerError
+from rvm_client.frames import FileRole, OutputType, SourceChunk, UInt8Array
+from rvm_client.layouts import I420, RGB, PixelLayout
+from rvm_client.matte import Matter
+from rvm_client.options import MatteOptions
+from rvm_client.pipeline import MatteResult, matte_video
+from rvm_client.pixels import composite
+from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.stopwatch import Stopwatch
+from rvm_client.triton.transport import ChunkShape
+from rvm_client.wire import MODEL_NAME, YUV_MODEL_NAME
+from rvm_client.yuv_matrix import yuv_to_rgb
+from rvm_export.goldens import INT8_CASES
+
+BT709, BT601 = 1, 6
+RATIO = 0.5
+SCENE_FRAMES = 13
+PLANAR_TYPES = [
+    OutputType.GREENSCREEN,
+    OutputType.ALPHA,
+    OutputType.MATTE,
+    OutputType.FOREGROUND_AND_MATTE,
+]
+DECODERS = {OutputType.ALPHA: "libvpx-vp9"}
+
+
+@pytest.fixture(scope="module")
+def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
+    """A server of both models."""
+    options = ServerOptions(yuv_model_repository, cache_dir=backend_cache)
+    with TritonServer.start(options) as server:
+        yield server.grpc_url
+
+
+@pytest.fixture
+def both(both_url: str) -> Iterator[Matter]:
+    with Matter(both_url) as matter:
+        yield matter
+
+
+@pytest.fixture
+def rgb_only(triton_url: str) -> Iterator[Matter]:
+    with Matter(triton_url) as matter:
+        yield matter
+
+
+@pytest.fixture(scope="module")
+def portrait() -> UInt8Array:
+    """A person before a camera that sways, [T,H,W,3]."""
+    picture = INT8_CASES[0].src[0]
+    angles = np.linspace(0, 2 * np.pi, SCENE_FRAMES)
+    offsets = [(round(16 + 15 * np.cos(a)), round(32 + 30 * np.sin(a))) for a in angles]
+    return np.stack([picture[y : y + 254, x : x + 446] for y, x in offsets])
+
+
+@pytest.fixture(scope="module")
+def clip(portrait: UInt8Array, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenes, the second one mirrored and darker, at uneven times."""
+    mirrored = np.asarray(portrait[:, :, ::-1] // 2, np.uint8, order="C")
+    frames = [*portrait, *mirrored]
+    pts = [1001 * i + (400 if i % 3 == 1 else 0) for i in range(len(frames))]
+    path = tmp_path_factory.mktemp("clips") / "two_scenes.mp4"
+    return write_clip(path, frames, pts=pts, rate=Fraction(30_000, 1001))
+
+
+def apart(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    difference: npt.NDArray[np.float64] = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    return difference
+
+
+def in_rgb(frames: UInt8Array, layout: I420) -> UInt8Array:
+    """What the model makes of planes, [T,H,W,3]."""
+    rows, columns = np.arange(frames.shape[1] * 2 // 3), np.arange(frames.shape[2])
+    rgb = np.stack([layout.rgb_at(frame, rows, columns) for frame in frames])
+    return np.asarray(np.floor(rgb + 0.5), np.uint8)
+
+
+def mattes(
+    matter: Matter, frames: UInt8Array, layout: PixelLayout, shape: ChunkShape | None = None
+) -> tuple[str, UInt8Array, UInt8Array]:
+    """The transport's name, and fgr and pha of a whole video, two frames a request."""
+    parts = [SourceChunk(frames[i : i + 2], tuple(range(i, i + 2))) for i in range(0, 8, 2)]
+    with matter.session(RATIO, shape, layout) as session:
+        found = [
+            (chunk.fgr.copy(), chunk.pha.copy())
+            for chunk in session.matte_all(session.staged(parts), Stopwatch())
+        ]
+        name = session.transport_name
+    fgr, pha = zip(*found, strict=True)
+    return name, np.concatenate(fgr), np.concatenate(pha)
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", [BT709, BT601])
+def test_planes_give_what_their_rgb_gives(
+    both: Matter, portrait: UInt8Array, matrix: int, full_range: bool
+) -> None:
+    """Whatever the planes of the source mean; those of the result are BT.709, limited range."""
+    layout = I420(yuv_to_rgb(matrix, full_range=full_range))
+    frames = packed(portrait[:8], matrix, full_range=full_range)
+    shape = ChunkShape(2, *portrait.shape[1:3])
+    name, shared_fgr, shared_pha = mattes(both, frames, layout, shape)
+    assert name == "shared memory"
+    name, fgr, pha = mattes(both, frames, layout)
+    assert name == "gRPC"
+    assert np.array_equal(fgr, shared_fgr)
+    assert np.array_equal(pha, shared_pha)
+    _, rgb_fgr, rgb_pha = mattes(both, in_rgb(frames, layout), RGB)
+    # A byte of RGB that rounds otherwise moves the alpha of a hair by more than itself.
+    assert apart(pha, rgb_pha).mean() < 0.05
+    assert np.quantile(apart(pha, rgb_pha), 0.999) <= 2
+    assert apart(fgr, packed(rgb_fgr)).mean() < 0.1
+    assert np.quantile(apart(fgr, packed(rgb_fgr)), 0.999) <= 2
+
+
+def shown(frame: av.VideoFrame) -> UInt8Array:
+    """Over grey where it has alpha."""
+    if len(frame.format.components) < 4:
+        return to_rgb(frame)
+    alpha = np.rint(alpha_plane(frame)).astype(np.uint8)
+    return composite(to_rgb(frame), alpha, (128, 128, 128))
+
+
+@pytest.mark.parametrize("output_type", PLANAR_TYPES)
+def test_the_files_are_those_of_rgb(
+    both: Matter, rgb_only: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+) -> None:
+    """Frames, times, cuts, warm starts and all."""
+    assert both.takes_planes
+    assert not rgb_only.takes_planes
+    options = MatteOptions(output_type, RATIO)
+    ours, usual = (
+        matte_video(clip, tmp_path / f"{name}{output_type.suffix}", matter, options)
+        for name, matter in (("yuv", both), ("rgb", rgb_only))
+    )
+    assert (ours.pixel_layout, usual.pixel_layout) == ("I420", "RGB")
+    assert (ours.transport, ours.model_version) == ("shared memory", "1")
+    for attribute in ("frames", "warm_up_frames", "cuts", "width_pixels", "height_pixels"):
+        assert getattr(ours, attribute) == getattr(usual, attribute)
+    assert (ours.cuts, ours.warm_up_frames) == (1, 24)
+    assert ours.files.keys() == usual.files.keys()
+    for role in ours.files:
+        assert_alike(ours.files[role], usual.files[role], output_type, role)
+
+
+def assert_alike(ours: Path, usual: Path, output_type: OutputType, role: FileRole) -> None:
+    decoder = DECODERS.get(output_type)
+    pairs = zip(
+        read_frames(ours, decoder=decoder), read_frames(usual, decoder=decoder), strict=True
+    )
+    for a, b in pairs:
+        assert a.time == b.time
+        assert (a.width, a.height, a.format.name) == (b.width, b.height, b.format.name)
+        assert (a.colorspace, a.color_range) == (b.colorspace, b.color_range)
+        if decoder:
+            alphas = alpha_plane(a), alpha_plane(b)
+            assert apart(*alphas).mean() < 0.5
+            opaque = np.minimum(*alphas) == 255
+            # The usual conversion on the way in is up to 3 levels off.
+            assert apart(to_rgb(a)[opaque], to_rgb(b)[opaque]).mean() < 3
+        # Beyond the edge the foreground is what each encoder makes of it.
+        if output_type is not OutputType.FOREGROUND_AND_MATTE or role is FileRole.MATTE:
+            assert apart(shown(a), shown(b)).mean() < 2
+
+
+def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Path) -> None:
+    """By an address of this machine that is not a loopback one by its spelling."""
+    port = both_url.rpartition(":")[2]
+    options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
+    with Matter(f"0.0.0.0:{port}") as matter:
+        far = matte_video(clip, tmp_path / "far.webm", matter, options)
+    with Matter(both_url) as matter:
+        near = matte_video(clip, tmp_path / "near.webm", matter, options)
+    assert (far.transport, far.pixel_layout) == ("gRPC", "I420")
+    assert (near.transport, near.pixel_layout) == ("shared memory", "I420")
+    pairs = zip(read_frames(far.path), read_frames(near.path), strict=True)
+    assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", [BT709, BT601])
+@pytest.mark.parametrize("output_type", [OutputType.ALPHA, OutputType.GREENSCREEN])
+def test_colours_of_the_source_are_kept(
+    both: Matter,
+    portrait: UInt8Array,
+    tmp_path: Path,
+    output_type: OutputType,
+    matrix: int,
+    full_range: bool,
+) -> None:
+    """A person in strong colours: what is opaque in the result looks as it did."""
+    tinted = portrait[:4].astype(np.float64) * (1.0, 0.75, 0.5) + (0, 20, 60)
+    pictures = np.clip(tinted, 0, 255).astype(np.uint8)
+    frames = [
+        av.VideoFrame.from_ndarray(packed(p, matrix, full_range=full_range), format="yuv420p")
+        for p in pictures
+    ]
+    for frame in frames:
+        frame.colorspace, frame.color_range = matrix, 2 if full_range else 1
+    source = write_frames(tmp_path / "clip.mkv", frames, options={"crf": "4"})
+    target = tmp_path / f"out{output_type.suffix}"
+    result = matte_video(source, target, both, MatteOptions(output_type, RATIO))
+    assert result.pixel_layout == "I420"
+    *_, last = read_frames(target, decoder=DECODERS.get(output_type))
+    expected, inside = person_in(both, pictures[-1])
+    # swscale's way to RGB rounds down, which is as much as is to be seen here.
+    planes = np.asarray(last.reformat(format="yuv420p").to_ndarray(), np.uint8)
+    (seen,) = in_rgb(planes[np.newaxis], I420(yuv_to_rgb(BT709, full_range=False)))
+    error = seen[inside].astype(int) - expected[inside]
+    assert np.abs(error.mean(axis=0)).max() < 1
+    # What the encoder leaves of texture.
+    assert np.abs(error).mean() < 5
+
+
+def person_in(matter: Matter, picture: UInt8Array) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
+    """The foreground that the RGB model finds, and where it is the person, far from every edge."""
+    src = picture[np.newaxis, np.newaxis]
+    fgr, pha, _ = matter.infer(src, matter.start_states(), RATIO)
+    inside: npt.NDArray[np.bool_] = pha[0, 0, ..., 0] == 255
+    for _ in range(8):
+        inside = inside & np.roll(inside, 1, 0) & np.roll(inside, 1, 1)
+        inside = inside & np.roll(inside, -1, 0) & np.roll(inside, -1, 1)
+    assert inside.sum() > 1000
+    return fgr[0, 0], inside
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_backgrounds(both: Matter, rgb_only: Matter, clip: Path, tmp_path: Path, kind: str) -> None:
+    background = clip
+    if kind == "image":
+        background = tmp_path / "image.png"
+        Image.fromarray(INT8_CASES[0].src[0][:100, :200]).save(background)
+    options = MatteOptions(OutputType.GREENSCREEN, RATIO, background=background, end_seconds=0.3)
+    ours = matte_video(clip, tmp_path / "yuv.mp4", both, options)
+    usual = matte_video(clip, tmp_path / "rgb.mp4", rgb_only, options)
+    assert (ours.pixel_layout, usual.pixel_layout) == ("I420", "RGB")
+    assert_alike(ours.path, usual.path, OutputType.GREENSCREEN, FileRole.OUTPUT)
+
+
+def test_a_video_that_changes_on_its_way(
+    both: Matter, rgb_only: Matter, portrait: UInt8Array, tmp_path: Path
+) -> None:
+    """It begins in BT.709 and goes on in BT.601 of full range."""
+    parts = [
+        [frame_of(picture) for picture in portrait[:6]],
+        [frame_of(picture, matrix=BT601, color_range=2) for picture in portrait[6:]],
+    ]
+    path = tmp_path / "joined.h264"
+    for index, frames in enumerate(parts):
+        part = write_frames(tmp_path / f"{index}.h264", frames, options={"crf": "4"})
+        with path.open("ab") as file:
+            file.write(part.read_bytes())
+    options = MatteOptions(OutputType.ALPHA, RATIO)
+    ours = matte_video(path, tmp_path / "yuv.webm", both, options)
+    usual = matte_video(path, tmp_path / "rgb.webm", rgb_only, options)
+    assert (ours.pixel_layout, ours.frames, ours.cuts) == ("I420", SCENE_FRAMES, 0)
+    assert_alike(ours.path, usual.path, OutputType.ALPHA, FileRole.OUTPUT)
+
+
+def odd(folder: Path, portrait: UInt8Array) -> Path:
+    frames = [frame_of(picture[:-1, :-1].copy()) for picture in portrait[:3]]
+    return write_frames(folder / "clip.mkv", frames, codec="ffv1")
+
+
+def turned(folder: Path, portrait: UInt8Array) -> Path:
+    frames = [frame_of(picture) for picture in portrait[:3]]
+    return write_frames(folder / "clip.mp4", frames, turned_degrees=90)
+
+
+def of_10_bits(folder: Path, portrait: UInt8Array) -> Path:
+    frames = [frame_of(picture, "yuv420p10le") for picture in portrait[:3]]
+    return write_frames(folder / "clip.mp4", frames)
+
+
+def plain(folder: Path, portrait: UInt8Array) -> Path:
+    return write_clip(folder / "clip.mp4", list(portrait[:3]))
+
+
+UNFIT: dict[str, tuple[Callable[[Path, UInt8Array], Path], OutputType, dict[str, object]]] = {
+    "odd size": (odd, OutputType.ALPHA, {}),
+    "turned": (turned, OutputType.ALPHA, {}),
+    "10 bits": (of_10_bits, OutputType.ALPHA, {}),
+    "ProRes": (plain, OutputType.ALPHA_PRORES, {}),
+    "PNG": (plain, OutputType.PNG_SEQUENCE, {}),
+    "quality": (plain, OutputType.ALPHA, {"prefer_quality": True}),
+    "scaled": (plain, OutputType.ALPHA, {"max_width_pixels": 222}),
+    "preview": (plain, OutputType.ALPHA, {"preview": Path("preview.png")}),
+}
+
+
+@pytest.mark.parametrize(("make", "output_type", "flags"), UNFIT.values(), ids=UNFIT)
+def test_what_does_not_fit_is_rgb(
+    both: Matter,
+    portrait: UInt8Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Path, UInt8Array], Path],
+    output_type: OutputType,
+    flags: dict[str, object],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = MatteOptions(output_type, RATIO, **flags)  # type: ignore[arg-type]
+    target = tmp_path / f"out{output_type.suffix}"
+    result: MatteResult = matte_video(make(tmp_path, portrait), target, both, options)
+    assert (result.pixel_layout, result.frames) == ("RGB", 3)
+
+
+def test_a_model_of_that_name_with_another_contract_is_refused(
+    echo_repository: Path, backend_cache: Path, tmp_path: Path
+) -> None:
+    for name in (MODEL_NAME, YUV_MODEL_NAME):
+        shutil.copytree(echo_repository / MODEL_NAME, tmp_path / name)
+    config = tmp_path / YUV_MODEL_NAME / "config.pbtxt"
+    config.write_text(config.read_text().replace(f'"{MODEL_NAME}"', f'"{YUV_MODEL_NAME}"'))
+    options = ServerOptions(tmp_path, cache_dir=backend_cache, threads=1)
+    with (
+        TritonServer.start(options) as server,
+        pytest.raises(ServerError, match=f"{YUV_MODEL_NAME} at .*not the wire contract"),
+    ):
+        Matter(server.grpc_url)
