@@ -3,6 +3,8 @@
 import pytest
 
 from rvm_client.chunk_size import frames_per_request
+from rvm_client.layouts import I420
+from rvm_client.yuv_matrix import yuv_to_rgb
 
 PLENTY = 2**34
 
@@ -29,6 +31,13 @@ def test_by_the_size_of_the_picture(width: int, height: int, on_card: bool, expe
 def test_less_where_shared_memory_is_small() -> None:
     assert frames_per_request(1920, 1080, on_card=True, shared_bytes=64 * 2**20) == 1
     assert frames_per_request(1280, 720, on_card=True, shared_bytes=64 * 2**20) == 2
+
+
+def test_planes_need_less_of_it() -> None:
+    planes = I420(yuv_to_rgb(1, full_range=False))
+    shared_bytes = 64 * 2**20
+    found = frames_per_request(1920, 1080, on_card=True, layout=planes, shared_bytes=shared_bytes)
+    assert found == 2
 
 
 @pytest.mark.parametrize("shared_bytes", [0, 2**20])

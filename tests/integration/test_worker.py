@@ -163,7 +163,7 @@ def test_a_job_from_url_to_url(
     assert (output["width"], output["height"], output["fps"]) == (512, 288, 30.0)
     assert (output["frames"], output["downsample_ratio"]) == (FRAMES, 0.25)
     assert output["duration"] == pytest.approx(FRAMES / 30)
-    assert output["model_version"] == "1"
+    assert (output["model_version"], output["pixel_layout"]) == ("1", "RGB")
     # The latter on a machine with a card.
     assert output["video_decoder"] in ("h264", "h264_nvdec")
     assert output["video_encoder"] == "libvpx-vp9"
