@@ -47,13 +47,18 @@ class Matter:
     Args:
         url: HOST:PORT of Triton's gRPC endpoint.
         request_timeout_s: limit for one inference request.
+        prefers_planes: whether `takes_planes` is true where the server has the model for them;
+            None: where it runs that on a GPU. A processor converts colours faster in the client
+            (swscale) than in the model.
 
     Raises:
         ServerUnreachableError: nothing that speaks Triton's protocol answers there.
         ServerError: the server has no such model, or one with another contract.
     """
 
-    def __init__(self, url: str, *, request_timeout_s: float = 300.0) -> None:
+    def __init__(
+        self, url: str, *, request_timeout_s: float = 300.0, prefers_planes: bool | None = None
+    ) -> None:
         self.url = url
         self._client = triton.InferenceServerClient(url)
         try:
@@ -62,9 +67,12 @@ class Matter:
                 self._models[I420.name] = self._find(
                     wire.YUV_MODEL_NAME, wire.YUV_INPUTS, request_timeout_s
                 )
+                if prefers_planes is None:
+                    prefers_planes = self._runs_on_gpu(wire.YUV_MODEL_NAME)
         except BaseException:
             self._client.close()
             raise
+        self._prefers_planes = bool(prefers_planes)
 
     def __enter__(self) -> "Matter":
         return self
@@ -79,8 +87,8 @@ class Matter:
 
     @property
     def takes_planes(self) -> bool:
-        """Whether the server has the model for YUV planes."""
-        return I420.name in self._models
+        """Whether planes are to be sent: the server has the model for them, and does it fast."""
+        return self._prefers_planes and I420.name in self._models
 
     def session(
         self,
@@ -96,7 +104,7 @@ class Matter:
         Args:
             downsample_ratio: 0 < ratio <= 1.
             largest_chunk: the most frames of a request, and their size.
-            layout: of the frames; planes only where `takes_planes`.
+            layout: of the frames; planes only where the server has the model for them.
         """
         model = self._models[layout.name]
         transport = self._transport(model, downsample_ratio, largest_chunk, layout)
@@ -154,6 +162,12 @@ class Matter:
     def _has(self, model_name: str) -> bool:
         with self.failing_clearly():
             return bool(self._client.is_model_ready(model_name, client_timeout=10))
+
+    def _runs_on_gpu(self, model_name: str) -> bool:
+        with self.failing_clearly():
+            config = self._client.get_model_config(model_name, client_timeout=10).config
+        # Triton says here what it made of KIND_AUTO.
+        return any(group.kind == group.KIND_GPU for group in config.instance_group)
 
     def _find(
         self, model_name: str, inputs: Sequence[str], request_timeout_s: float

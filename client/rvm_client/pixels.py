@@ -46,14 +46,19 @@ def composite(fgr: UInt8Array, pha: UInt8Array, background: UInt8Array | Colour)
 
 
 def _blend(fgr: UInt8Array, alpha: UInt8Array, behind: UInt8Array, out: UInt8Array) -> None:
-    """One strip, [H,W,3] and [H,W]. Most strips of a matte are opaque or clear."""
-    lowest, highest = alpha.min(), alpha.max()
-    if lowest == highest == 0:
+    """One strip, [H,W,3] and [H,W]. Beside a person most of it is clear."""
+    shown = np.flatnonzero(alpha.any(axis=0))
+    if not shown.size:
         out[:] = behind
-    elif lowest == 255:
-        out[:] = fgr
+        return
+    left, right = int(shown[0]), int(shown[-1]) + 1
+    out[:, :left], out[:, right:] = behind[:, :left], behind[:, right:]
+    middle = np.s_[:, left:right]
+    if alpha[middle].min() == 255:
+        out[middle] = fgr[middle]
     else:
-        np.copyto(out, _blended(fgr, alpha, behind), casting="unsafe")
+        mixed = _blended(fgr[middle], alpha[middle], behind[middle])
+        np.copyto(out[middle], mixed, casting="unsafe")
 
 
 def _blended(fgr: UInt8Array, alpha: UInt8Array, behind: UInt8Array) -> npt.NDArray[np.uint16]:

@@ -56,7 +56,7 @@ def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
 
 @pytest.fixture
 def both(both_url: str) -> Iterator[Matter]:
-    with Matter(both_url) as matter:
+    with Matter(both_url, prefers_planes=True) as matter:
         yield matter
 
 
@@ -185,13 +185,21 @@ def assert_alike(ours: Path, usual: Path, output_type: OutputType, role: FileRol
             assert apart(shown(a), shown(b)).mean() < 2
 
 
+def test_a_server_without_a_gpu_gets_rgb(both_url: str, clip: Path, tmp_path: Path) -> None:
+    options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
+    with Matter(both_url) as matter:
+        assert not matter.takes_planes
+        result = matte_video(clip, tmp_path / "out.webm", matter, options)
+    assert result.pixel_layout == "RGB"
+
+
 def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Path) -> None:
     """By an address of this machine that is not a loopback one by its spelling."""
     port = both_url.rpartition(":")[2]
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
-    with Matter(f"0.0.0.0:{port}") as matter:
+    with Matter(f"0.0.0.0:{port}", prefers_planes=True) as matter:
         far = matte_video(clip, tmp_path / "far.webm", matter, options)
-    with Matter(both_url) as matter:
+    with Matter(both_url, prefers_planes=True) as matter:
         near = matte_video(clip, tmp_path / "near.webm", matter, options)
     assert (far.transport, far.pixel_layout) == ("gRPC", "I420")
     assert (near.transport, near.pixel_layout) == ("shared memory", "I420")
