@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from rvm_client import __version__
+from rvm_client.allocator import share_one_heap
 from rvm_client.cli_options import background_of, matte_flags, matte_options
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import CancelledError, RvmError
@@ -58,6 +59,7 @@ def matte(
 ) -> None:
     """Remove the background of the video INPUT, a file or an http(s) URL."""
     signal.signal(signal.SIGTERM, _terminate)
+    share_one_heap()
     try:
         settings = load_settings()
         behind = background_of(background)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+from rvm_client.allocator import share_one_heap
 from rvm_client.config import Settings, load_settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
@@ -111,6 +112,7 @@ def _sender(job: dict[str, Any], log: Log) -> Send:
 def main() -> None:
     """Start Triton, check everything, then take jobs until told to stop."""
     signal.signal(signal.SIGTERM, _terminate)
+    share_one_heap()
     try:
         settings = load_settings()
         with ExitStack() as stack:

@@ -1,0 +1,39 @@
+"""One heap for all threads, seen in the process's own map of its memory."""
+
+import subprocess
+import sys
+
+# Each thread takes its memory while all of them live.
+_PROGRAM = """
+import ctypes, sys, threading
+from rvm_client.allocator import share_one_heap
+if sys.argv[1] == "shared":
+    share_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+barrier = threading.Barrier(4)
+found = []
+def work():
+    barrier.wait()
+    block = libc.malloc(100_000)
+    libc.memset(block, 1, 100_000)
+    found.append(block)
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(max(found) - min(found))
+"""
+
+
+def spread_bytes(mode: str) -> int:
+    """How far apart four threads had their memory."""
+    command = [sys.executable, "-c", _PROGRAM, mode]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_threads_share_one_heap() -> None:
+    # The heaps of threads lie 64 MiB apart.
+    assert spread_bytes("own") > 32 * 2**20
+    assert spread_bytes("shared") < 2**20
