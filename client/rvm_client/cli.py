@@ -17,7 +17,7 @@ import click
 from rvm_client import __version__
 from rvm_client.allocator import share_one_heap
 from rvm_client.cli_options import background_of, matte_flags, matte_options
-from rvm_client.config import Settings, load_settings
+from rvm_client.config import load_settings
 from rvm_client.errors import CancelledError, RvmError
 from rvm_client.hardware import Hardware
 from rvm_client.options import Limits
@@ -72,7 +72,9 @@ def matte(
         with ExitStack() as stack:
             server: StartingServer | str | None = triton_url or settings.triton_url
             if server is None:
-                server = stack.enter_context(StartingServer(_server_options(settings)))
+                # Nobody else has requests on it, so that nothing is waited for at its end.
+                own = replace(ServerOptions.configured(settings), exit_timeout_s=0)
+                server = stack.enter_context(StartingServer(own))
             # PyAV, gRPC and the rest take a good part of the time that a server needs to start.
             from rvm_client.cli_job import CliJob, do_job
 
@@ -84,18 +86,6 @@ def matte(
     except RvmError as exc:
         _fail(exc, as_json)
     _report(result, as_json)
-
-
-def _server_options(settings: Settings) -> ServerOptions:
-    """Of a server that lives as long as this command."""
-    return ServerOptions(
-        model_repository=settings.model_repository,
-        ready_timeout_s=settings.server_ready_timeout_s,
-        tritonserver=settings.tritonserver,
-        cache_dir=settings.cache_dir,
-        # Nobody else has requests on it.
-        exit_timeout_s=0,
-    )
 
 
 def _report(result: "MatteResult", as_json: bool) -> None:

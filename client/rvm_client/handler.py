@@ -118,7 +118,7 @@ def main() -> None:
         with ExitStack() as stack:
             starting = None
             if settings.triton_url is None:
-                starting = stack.enter_context(StartingServer(_server_options(settings)))
+                starting = stack.enter_context(StartingServer(ServerOptions.configured(settings)))
             # While the server starts: RunPod's SDK and the stores' take seconds to import.
             import runpod.serverless  # noqa: F401
 
@@ -147,16 +147,6 @@ def _triton_url(settings: Settings, server: TritonServer | None) -> str:
     assert settings.triton_url is not None
     Matter(settings.triton_url).__exit__(None, None, None)
     return settings.triton_url
-
-
-def _server_options(settings: Settings) -> ServerOptions:
-    """Of a server that lives as long as this worker."""
-    return ServerOptions(
-        model_repository=settings.model_repository,
-        ready_timeout_s=settings.server_ready_timeout_s,
-        tritonserver=settings.tritonserver,
-        cache_dir=settings.cache_dir,
-    )
 
 
 def _take_jobs(context: JobContext, server: TritonServer | None, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -39,16 +40,14 @@ def main(
     One line on stdout says when it is ready. A second Ctrl-C does not wait for requests.
     """
     try:
-        settings = load_settings()
-        options = ServerOptions(
-            model_repository=model_repository or settings.model_repository,
+        configured = ServerOptions.configured(load_settings())
+        options = replace(
+            configured,
+            model_repository=model_repository or configured.model_repository,
             grpc_port=grpc_port,
             http_port=http_port,
             metrics_port=metrics_port,
             host=host,
-            tritonserver=settings.tritonserver,
-            cache_dir=settings.cache_dir,
-            ready_timeout_s=settings.server_ready_timeout_s,
             log_stream=sys.stderr if verbose else None,
         )
         serve(options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from rvm_client.config import process_environment
+from rvm_client.config import Settings, process_environment
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.wire import MODEL_NAME
 
@@ -33,6 +33,16 @@ class ServerOptions:
     log_stream: TextIO | None = None  # gets a copy of the log while the server runs
     # What the server may inherit; only what is harmless is passed on.
     environment: Mapping[str, str] = field(default_factory=process_environment, repr=False)
+
+    @classmethod
+    def configured(cls, settings: Settings) -> "ServerOptions":
+        """As the environment says."""
+        return cls(
+            model_repository=settings.model_repository,
+            ready_timeout_s=settings.server_ready_timeout_s,
+            tritonserver=settings.tritonserver,
+            cache_dir=settings.cache_dir,
+        )
 
     @property
     def client_host(self) -> str:
