@@ -1,6 +1,7 @@
 """What tests of several folders share: the weights, an exported model, a server of it."""
 
 import hashlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from rvm_export.settings import cache_folder
 from rvm_export.weights import Source, Weights, fetch_weights
 
 ROOT = Path(__file__).parents[1]
+
+# Shells start background jobs with Ctrl-C ignored, and programs inherit that: those under test
+# must not, whichever way the tests were started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
