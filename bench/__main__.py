@@ -18,7 +18,7 @@ from bench.serving import measure_serving, measure_streams, start_server
 from bench.settings import BenchSettings
 from bench.stages import measure_stages
 from rvm_client.config import load_settings
-from rvm_client.cores import available_cores
+from rvm_client.machine import available_cores
 
 _NETWORK = "The network alone, ms a frame"
 

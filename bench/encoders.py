@@ -30,7 +30,7 @@ from rvm_client.output.yuv import (
     yuva420_frame,
     yuva444_10_bit_frame,
 )
-from rvm_client.pixels import GREEN, composite
+from rvm_client.pixels.compositing import GREEN, composite
 from rvm_client.server import TritonServer
 from rvm_client.triton.transport import ChunkShape
 

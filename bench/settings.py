@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.clips import SIZES
 from rvm_client.chunk_size import frames_per_request
-from rvm_client.hardware import Hardware
+from rvm_client.machine import Hardware
 from rvm_client.triton.options import newest_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.manifest import Manifest

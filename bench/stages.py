@@ -13,7 +13,7 @@ from bench.timing import interleaved
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
 from rvm_client.frames import MatteChunk, OutputType
-from rvm_client.hardware import Hardware
+from rvm_client.machine import Hardware
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video

@@ -1,6 +1,6 @@
 """How many frames go to the model in one request."""
 
-from rvm_client.layouts import RGB, PixelLayout
+from rvm_client.pixels.layouts import RGB, PixelLayout
 from rvm_client.triton.shared_region import free_bytes
 from rvm_client.triton.transport import SLOTS, ChunkShape
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from rvm_client import __version__
-from rvm_client.allocator import share_one_heap
 from rvm_client.cli_options import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
 from rvm_client.errors import CancelledError, RvmError
-from rvm_client.hardware import Hardware
+from rvm_client.machine import Hardware, share_one_heap
 from rvm_client.options import Limits
 from rvm_client.server import ServerOptions
 from rvm_client.starting import StartingServer

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import click
 
-from rvm_client.colours import COLOUR_FORMS, parse_colour
 from rvm_client.errors import UsageError
 from rvm_client.frames import OutputType
 from rvm_client.options import (
@@ -14,7 +13,8 @@ from rvm_client.options import (
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
 )
-from rvm_client.pixels import Colour
+from rvm_client.pixels.colours import COLOUR_FORMS, parse_colour
+from rvm_client.pixels.compositing import Colour
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

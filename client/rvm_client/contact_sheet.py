@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rvm_client.frames import UInt8Array
-from rvm_client.pixels import checkerboard, composite
+from rvm_client.pixels.compositing import checkerboard, composite
 from rvm_client.source.stills import read_rgba_at
 
 _CELL_WIDTH_PIXELS = 400

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm_client.frames import UInt8Array
-from rvm_client.layouts import RGB, PixelLayout
+from rvm_client.pixels.layouts import RGB, PixelLayout
 
 Thumbnail = npt.NDArray[np.float32]
 """Mean colours of a grid over the picture, [18,32,3], 0 to 255."""

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
-from rvm_client.hardware import Hardware
+from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
 from rvm_client.source.colour import SourceColour
 from rvm_client.source.decoder import SourceDecoder

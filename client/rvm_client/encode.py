@@ -11,7 +11,6 @@ from typing import Protocol
 
 from rvm_client.errors import UsageError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
-from rvm_client.layouts import I420
 from rvm_client.options import MatteOptions
 from rvm_client.output import planar_frames, rgb_frames
 from rvm_client.output.compositing import Backdrop, ColourBackdrop
@@ -21,7 +20,8 @@ from rvm_client.output.planar_frames import takes_planes
 from rvm_client.output.png_sequence import PngSequence
 from rvm_client.output.poster import Poster
 from rvm_client.output.video_file import FrameMaker, Sound, VideoFile
-from rvm_client.pixels import GREEN
+from rvm_client.pixels.compositing import GREEN
+from rvm_client.pixels.layouts import I420
 
 __all__ = [
     "Writer",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.layouts import RGB, PixelLayout
+from rvm_client.pixels.layouts import RGB, PixelLayout
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 

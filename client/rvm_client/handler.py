@@ -12,13 +12,12 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-from rvm_client.allocator import share_one_heap
 from rvm_client.config import Settings, load_settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import RvmError
-from rvm_client.hardware import Hardware
 from rvm_client.job import parse_job
+from rvm_client.machine import Hardware, share_one_heap
 from rvm_client.matte import Matter
 from rvm_client.options import Limits
 from rvm_client.progress import ProgressReporter, Send

@@ -17,7 +17,6 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from rvm_client.colours import COLOUR_FORMS, parse_colour
 from rvm_client.errors import UsageError
 from rvm_client.frames import OutputType
 from rvm_client.options import (
@@ -25,7 +24,8 @@ from rvm_client.options import (
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
 )
-from rvm_client.pixels import Colour
+from rvm_client.pixels.colours import COLOUR_FORMS, parse_colour
+from rvm_client.pixels.compositing import Colour
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125

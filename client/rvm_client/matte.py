@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from rvm_client import wire
 from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
 from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
-from rvm_client.layouts import I420, RGB, PixelLayout
+from rvm_client.pixels.layouts import I420, RGB, PixelLayout
 from rvm_client.stopwatch import Stopwatch
 from rvm_client.triton.shared_region import SharedMemoryError
 from rvm_client.triton.transport import (

@@ -14,7 +14,7 @@ import numpy as np
 
 from rvm_client.cuts import CutDetector
 from rvm_client.frames import Role, SourceChunk
-from rvm_client.layouts import RGB, PixelLayout
+from rvm_client.pixels.layouts import RGB, PixelLayout
 
 WARM_UP_FRAMES = 12
 

@@ -6,7 +6,7 @@ import sys
 # Each thread takes its memory while all of them live.
 _PROGRAM = """
 import ctypes, sys, threading
-from rvm_client.allocator import share_one_heap
+from rvm_client.machine import share_one_heap
 if sys.argv[1] == "shared":
     share_one_heap()
 libc = ctypes.CDLL(None)

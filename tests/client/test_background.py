@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rvm_client.background import Background
+from rvm_client.prefetch import Background
 
 
 def test_hands_on_all_items_in_order() -> None:

@@ -20,8 +20,8 @@ from tests.support.clips import (
 
 from rvm_client.decode import VideoReader
 from rvm_client.frames import SourceChunk, UInt8Array, VideoInfo
-from rvm_client.layouts import I420, RGB
 from rvm_client.options import MatteOptions
+from rvm_client.pixels.layouts import I420, RGB
 
 BT709, BT601, BT2020 = 1, 6, 9
 LOSSLESS = "ffv1"

@@ -15,7 +15,7 @@ from rvm_client.encode import check_output_path, matte_path, open_writer
 from rvm_client.errors import OutputError, UsageError
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.pixels import GREEN
+from rvm_client.pixels.compositing import GREEN
 
 EXPECTED = {
     OutputType.GREENSCREEN: ("h264", "yuv420p", None),

@@ -25,18 +25,17 @@ from tests.support.clips import (
     write_frames,
 )
 
-from rvm_client import hardware
 from rvm_client.config import Settings
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
-from rvm_client.hardware import Hardware
+from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
 from rvm_client.output.formats import NVENC, VIDEO_FORMATS, HardwareEncoder, VideoFormat
 from rvm_client.output.video_file import VideoFile
 from rvm_client.output.yuv import yuv_frame
-from rvm_client.pixels import plane_rows
+from rvm_client.pixels.compositing import plane_rows
 from rvm_client.source.filters import rgb_pictures
 from rvm_client.source.geometry import geometry, orientation
 from rvm_client.source.nvdec import GivenFrames, HardwareError, Planar
@@ -49,7 +48,7 @@ OF_THE_CARD = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hardware:
     """A card, of which the driver knows nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(hardware, "_said", set())
+    monkeypatch.setattr(machine, "_said", set())
     folder = tmp_path / "dev"
     folder.mkdir()
     (folder / "nvidiactl").touch()
@@ -96,7 +95,7 @@ def test_what_no_card_decodes_is_decoded_by_software(
     for _ in range(2):
         assert read(clip, replace(options, hardware=card)) == by_software
     assert by_software[2] == "h264"
-    assert [(r.levelno, r.name) for r in caplog.records] == [(logging.WARNING, hardware.__name__)]
+    assert [(r.levelno, r.name) for r in caplog.records] == [(logging.WARNING, machine.__name__)]
     assert "A source of h264 is decoded by software: " in caplog.text
 
 

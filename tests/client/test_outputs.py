@@ -19,7 +19,7 @@ from rvm_client.encode import matte_path, open_writer
 from rvm_client.errors import OutputError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, UInt8Array
 from rvm_client.options import MatteOptions
-from rvm_client.pixels import checkerboard, composite
+from rvm_client.pixels.compositing import checkerboard, composite
 from rvm_client.source.stills import read_rgba_at
 
 

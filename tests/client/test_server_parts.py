@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rvm_client.cores import available_cores
 from rvm_client.errors import ConfigError, ServerStartError
+from rvm_client.machine import available_cores
 from rvm_client.triton import install as triton_install
 from rvm_client.triton.environment import is_allowed, server_environment
 from rvm_client.triton.log import explain, is_port_conflict, read_tail

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rvm_client.background import Background
 from rvm_client.decode import VideoReader
 from rvm_client.errors import InputError
 from rvm_client.frames import UInt8Array, VideoInfo
@@ -20,7 +19,8 @@ from rvm_client.output.compositing import (
     VideoBackdrop,
     cover,
 )
-from rvm_client.pixels import Colour
+from rvm_client.pixels.compositing import Colour
+from rvm_client.prefetch import Background
 
 # Formats without code of their own in them; no vector graphics, no PostScript.
 _IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")

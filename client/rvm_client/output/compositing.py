@@ -7,7 +7,7 @@ import numpy as np
 
 from rvm_client.frames import UInt8Array
 from rvm_client.output.yuv import rgb_frame
-from rvm_client.pixels import Colour
+from rvm_client.pixels.compositing import Colour
 
 
 class Backdrop(Protocol):

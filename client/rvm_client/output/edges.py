@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from rvm_client.frames import UInt8Array
-from rvm_client.layouts import planes
 from rvm_client.output.blocks import (
     BLOCK_CELLS,
     FloatArray,
@@ -26,6 +25,7 @@ from rvm_client.output.blocks import (
     padded,
     spread,
 )
+from rvm_client.pixels.layouts import planes
 
 # Black, as RGB and as limited-range YUV.
 FLAT = np.uint8(0)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import av
 
-from rvm_client.cores import available_cores
 from rvm_client.frames import Picture, UInt8Array
+from rvm_client.machine import available_cores
 from rvm_client.output.edges import bleed_edges
 from rvm_client.output.file import OutputFile
-from rvm_client.pixels import plane_rows
+from rvm_client.pixels.compositing import plane_rows
 
 # Fast; higher levels take several times as long for a few percent.
 _PNG_OPTIONS = {"compression_level": "1", "pred": "mixed"}

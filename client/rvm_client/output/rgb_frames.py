@@ -15,7 +15,7 @@ from rvm_client.output.yuv import (
     yuva420_frame,
     yuva444_10_bit_frame,
 )
-from rvm_client.pixels import composite
+from rvm_client.pixels.compositing import composite
 
 
 def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:

@@ -13,10 +13,9 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
-from rvm_client.cores import available_cores
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
-from rvm_client.hardware import meaning, say_once
+from rvm_client.machine import available_cores, meaning, say_once
 from rvm_client.options import MatteOptions
 from rvm_client.output.file import OutputFile
 from rvm_client.output.formats import HardwareEncoder, VideoFormat

@@ -10,7 +10,7 @@ import av
 import av.error
 
 from rvm_client.errors import InputError
-from rvm_client.hardware import Hardware, meaning, say_once
+from rvm_client.machine import Hardware, meaning, say_once
 from rvm_client.options import Limits
 from rvm_client.source.checks import check_frame_pixels, video_stream
 from rvm_client.source.file import open_source

@@ -13,8 +13,8 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from rvm_client.frames import UInt8Array
-from rvm_client.layouts import planes
-from rvm_client.pixels import plane_rows
+from rvm_client.pixels.compositing import plane_rows
+from rvm_client.pixels.layouts import planes
 from rvm_client.source.colour import SourceColour, source_colour
 from rvm_client.source.filters import Conversion, DirectRgb, RgbPicture, pictures
 from rvm_client.source.geometry import Geometry

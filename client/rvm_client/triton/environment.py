@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rvm_client.cores import available_cores
+from rvm_client.machine import available_cores
 
 ALLOWED_NAMES = frozenset({
     "HOME", "HOSTNAME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LD_PRELOAD", "LOGNAME", "PATH",

