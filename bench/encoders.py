@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.clips import write_clip
 from bench.settings import BenchSettings
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
 from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions

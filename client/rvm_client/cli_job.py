@@ -20,7 +20,7 @@ from rich.text import Text
 
 from rvm_client.config import Settings
 from rvm_client.contact_sheet import write_contact_sheet
-from rvm_client.decode import check_source
+from rvm_client.decode.reader import check_source
 from rvm_client.encode import check_output_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.frames import OutputType

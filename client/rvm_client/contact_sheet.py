@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from rvm_client.decode.stills import read_rgba_at
 from rvm_client.frames import UInt8Array
 from rvm_client.pixels.compositing import checkerboard, composite
-from rvm_client.source.stills import read_rgba_at
 
 _CELL_WIDTH_PIXELS = 400
 _GAP_PIXELS = 8

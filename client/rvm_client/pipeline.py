@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_client.chunk_size import frames_per_request
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
 from rvm_client.encode import open_writer, takes_planes
 from rvm_client.errors import CancelledError, HardwareEncoderError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
@@ -23,8 +23,8 @@ from rvm_client.output.backdrop import open_backdrop
 from rvm_client.output.formats import VIDEO_FORMATS
 from rvm_client.pixels.compositing import GREEN
 from rvm_client.prefetch import Background
-from rvm_client.scenes import with_warm_up
-from rvm_client.sound import SoundTrack
+from rvm_client.scenes.warm_up import with_warm_up
+from rvm_client.sound.track import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
 from rvm_client.triton.transport import ChunkShape
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tests.support.clips import index_frame, read_index, write_clip
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
+from rvm_client.decode.stills import read_rgba_at
 from rvm_client.errors import InputError
-from rvm_client.source.stills import read_rgba_at
 
 
 @pytest.mark.parametrize("frames_per_chunk", [1, 3, 8, 50])

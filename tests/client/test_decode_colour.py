@@ -15,7 +15,7 @@ from tests.support.clips import (
     yuv_of,
 )
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
 from rvm_client.errors import InputError
 from rvm_client.frames import UInt8Array, VideoInfo
 from rvm_client.options import MatteOptions

@@ -18,7 +18,7 @@ from tests.support.clips import (
     yuv_of,
 )
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
 from rvm_client.frames import SourceChunk, UInt8Array, VideoInfo
 from rvm_client.options import MatteOptions
 from rvm_client.pixels.layouts import I420, RGB

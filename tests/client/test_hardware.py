@@ -25,8 +25,12 @@ from tests.support.clips import (
     write_frames,
 )
 
+from rvm_client import machine
 from rvm_client.config import Settings
-from rvm_client.decode import VideoReader
+from rvm_client.decode.geometry import geometry, orientation
+from rvm_client.decode.nvdec import GivenFrames, HardwareError, Planar
+from rvm_client.decode.reader import VideoReader
+from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.encode import open_writer
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
@@ -36,9 +40,6 @@ from rvm_client.output.formats import NVENC, VIDEO_FORMATS, HardwareEncoder, Vid
 from rvm_client.output.video_file import VideoFile
 from rvm_client.output.yuv import yuv_frame
 from rvm_client.pixels.compositing import plane_rows
-from rvm_client.source.filters import rgb_pictures
-from rvm_client.source.geometry import geometry, orientation
-from rvm_client.source.nvdec import GivenFrames, HardwareError, Planar
 
 FRAMES = 40
 OF_THE_CARD = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}

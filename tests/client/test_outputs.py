@@ -15,12 +15,12 @@ from tests.client.test_encode import EXPECTED, VIDEO_TYPES, matte_chunk, video_i
 from tests.support.clips import alpha_plane, read_frames, read_index, to_rgb
 from tests.support.pngs import read_png_sequence
 
+from rvm_client.decode.stills import read_rgba_at
 from rvm_client.encode import matte_path, open_writer
 from rvm_client.errors import OutputError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, UInt8Array
 from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import checkerboard, composite
-from rvm_client.source.stills import read_rgba_at
 
 
 def rows_of(plane: av.video.plane.VideoPlane) -> UInt8Array:

@@ -12,7 +12,7 @@ from rvm_client.frames import OutputType, SourceChunk, UInt8Array
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.scenes import with_warm_up
+from rvm_client.scenes.warm_up import with_warm_up
 from rvm_client.stopwatch import Stopwatch
 from rvm_export.goldens import INT8_CASES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode.reader import VideoReader
 from rvm_client.errors import InputError
 from rvm_client.frames import UInt8Array, VideoInfo
 from rvm_client.options import Limits, MatteOptions

@@ -21,11 +21,11 @@ import av.filter
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, VideoReformatter
 
+from rvm_client.decode.colour import SourceColour, source_colour
+from rvm_client.decode.dither import dither_into
+from rvm_client.decode.geometry import UPRIGHT, Geometry, Orientation
 from rvm_client.frames import UInt8Array
 from rvm_client.pixels.compositing import plane_rows
-from rvm_client.source.colour import SourceColour, source_colour
-from rvm_client.source.dither import dither_into
-from rvm_client.source.geometry import UPRIGHT, Geometry, Orientation
 
 T = TypeVar("T")
 P = TypeVar("P")

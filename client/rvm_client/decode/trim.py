@@ -9,12 +9,12 @@ from pathlib import Path
 
 import av
 
+from rvm_client.decode.decoder import SourceDecoder
+from rvm_client.decode.limits import check_duration, check_frames
+from rvm_client.decode.timeline import Timeline
 from rvm_client.errors import InputError
 from rvm_client.frames import Role
 from rvm_client.options import MatteOptions
-from rvm_client.source.checks import check_duration, check_frames
-from rvm_client.source.decoder import SourceDecoder
-from rvm_client.source.times import Timeline
 
 # Frames before the start of a trimmed video that warm the model's state up.
 LEAD_FRAMES = 15

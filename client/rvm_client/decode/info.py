@@ -6,13 +6,13 @@ from pathlib import Path
 import av
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
+from rvm_client.decode.colour import source_colour
+from rvm_client.decode.decoder import SourceDecoder
+from rvm_client.decode.geometry import Geometry
+from rvm_client.decode.limits import check_duration, check_frames
+from rvm_client.decode.trim import SourceRange, frame_rate
 from rvm_client.frames import VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.source.checks import check_duration, check_frames
-from rvm_client.source.colour import source_colour
-from rvm_client.source.decoder import SourceDecoder
-from rvm_client.source.geometry import Geometry
-from rvm_client.source.range import SourceRange, frame_rate
 
 
 def check_header(path: Path, decoder: SourceDecoder, options: MatteOptions) -> None:

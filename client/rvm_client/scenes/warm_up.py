@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from rvm_client.cuts import CutDetector
 from rvm_client.frames import Role, SourceChunk
 from rvm_client.pixels.layouts import RGB, PixelLayout
+from rvm_client.scenes.cuts import CutDetector
 
 WARM_UP_FRAMES = 12
 

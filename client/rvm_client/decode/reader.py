@@ -8,17 +8,17 @@ from typing import Protocol
 
 import numpy as np
 
+from rvm_client.decode.colour import SourceColour
+from rvm_client.decode.decoder import SourceDecoder
+from rvm_client.decode.geometry import geometry
+from rvm_client.decode.info import check_header, describe
+from rvm_client.decode.planar import colour_of_planes, planar_pictures
+from rvm_client.decode.rgb import rgb_pictures
+from rvm_client.decode.stills import rgba
+from rvm_client.decode.trim import Place, SourceRange
 from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
-from rvm_client.source.colour import SourceColour
-from rvm_client.source.decoder import SourceDecoder
-from rvm_client.source.filters import rgb_pictures
-from rvm_client.source.geometry import geometry
-from rvm_client.source.info import check_header, describe
-from rvm_client.source.planar import colour_of_planes, planar_pictures
-from rvm_client.source.range import Place, SourceRange
-from rvm_client.source.stills import rgba
 
 
 class _Picture(Protocol):

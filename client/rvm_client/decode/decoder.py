@@ -9,12 +9,12 @@ from typing import Any
 import av
 import av.error
 
+from rvm_client.decode.file import open_source
+from rvm_client.decode.limits import check_frame_pixels, video_stream
+from rvm_client.decode.nvdec import GivenFrames, HardwareError, Planar, accelerator, suits
 from rvm_client.errors import InputError
 from rvm_client.machine import Hardware, meaning, say_once
 from rvm_client.options import Limits
-from rvm_client.source.checks import check_frame_pixels, video_stream
-from rvm_client.source.file import open_source
-from rvm_client.source.nvdec import GivenFrames, HardwareError, Planar, accelerator, suits
 
 # A decoder holds back one frame for each of its threads (16 at most) and each reordered one
 # (16 at most). More packets than this without a frame are a habit of the codec, not a loss.

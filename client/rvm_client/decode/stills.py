@@ -6,11 +6,11 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 
+from rvm_client.decode.colour import source_colour
+from rvm_client.decode.decoder import SourceDecoder
+from rvm_client.decode.geometry import Orientation, orientation
 from rvm_client.errors import InputError
 from rvm_client.frames import UInt8Array
-from rvm_client.source.colour import source_colour
-from rvm_client.source.decoder import SourceDecoder
-from rvm_client.source.geometry import Orientation, orientation
 
 
 def read_rgba_at(path: Path, moments_seconds: list[float]) -> list[UInt8Array]:

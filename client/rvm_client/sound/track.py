@@ -18,9 +18,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition
 
+from rvm_client.decode.file import open_source
 from rvm_client.errors import InputError
-from rvm_client.sound_packets import Cut, SoundPacket, copied_packets, transcoded_packets
-from rvm_client.source.file import open_source
+from rvm_client.sound.packets import Cut, SoundPacket, copied_packets, transcoded_packets
 
 # Packets of one track that are tried before its sound counts as undecodable.
 _PROBE_PACKETS = 64
