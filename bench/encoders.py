@@ -17,19 +17,19 @@ import numpy as np
 from bench.clips import write_clip
 from bench.settings import BenchSettings
 from rvm_client.decode.reader import VideoReader
-from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
-from rvm_client.matte import Matter
-from rvm_client.options import MatteOptions
-from rvm_client.output.edges import bleed_edges
-from rvm_client.output.formats import VIDEO_FORMATS, VideoFormat
-from rvm_client.output.video_file import VideoFile
-from rvm_client.output.yuv import (
+from rvm_client.encode.edges import bleed_edges
+from rvm_client.encode.formats import VIDEO_FORMATS, VideoFormat
+from rvm_client.encode.video_file import VideoFile
+from rvm_client.encode.yuv import (
     grey_frame,
     pad_to_even,
     yuv_frame,
     yuva420_frame,
     yuva444_10_bit_frame,
 )
+from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
+from rvm_client.matte import Matter
+from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import GREEN, composite
 from rvm_client.server import TritonServer
 from rvm_client.triton.transport import ChunkShape

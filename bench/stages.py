@@ -11,7 +11,7 @@ from bench.clips import write_clip
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.decode.reader import VideoReader
-from rvm_client.encode import open_writer
+from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.machine import Hardware
 from rvm_client.matte import Matter

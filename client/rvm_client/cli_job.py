@@ -21,12 +21,12 @@ from rich.text import Text
 from rvm_client.config import Settings
 from rvm_client.contact_sheet import write_contact_sheet
 from rvm_client.decode.reader import check_source
-from rvm_client.encode import check_output_path
+from rvm_client.encode.preview import check_preview_path
+from rvm_client.encode.writer import check_output_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.frames import OutputType
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions
-from rvm_client.output.poster import check_preview_path
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.starting import StartingServer
 

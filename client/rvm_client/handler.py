@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.download import DownloadLimits
-from rvm_client.encode import check_encoders
+from rvm_client.encode.writer import check_encoders
 from rvm_client.errors import RvmError
 from rvm_client.job import parse_job
 from rvm_client.machine import Hardware, share_one_heap

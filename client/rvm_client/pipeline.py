@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rvm_client.backdrop import open_backdrop
 from rvm_client.chunk_size import frames_per_request
 from rvm_client.decode.reader import VideoReader
-from rvm_client.encode import open_writer, takes_planes
+from rvm_client.encode.formats import VIDEO_FORMATS
+from rvm_client.encode.writer import open_writer, takes_planes
 from rvm_client.errors import CancelledError, HardwareEncoderError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
 from rvm_client.machine import Hardware, say_once
 from rvm_client.matte import Matter, MattingSession
 from rvm_client.options import MatteOptions
-from rvm_client.output.backdrop import open_backdrop
-from rvm_client.output.formats import VIDEO_FORMATS
 from rvm_client.pixels.compositing import GREEN
 from rvm_client.prefetch import Background
 from rvm_client.scenes.warm_up import with_warm_up

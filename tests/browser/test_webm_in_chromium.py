@@ -14,7 +14,7 @@ from tests.support.sound import Track, write_sound_clip
 
 from rvm_client.decode.reader import VideoReader
 from rvm_client.decode.stills import read_rgba_at
-from rvm_client.encode import open_writer
+from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions

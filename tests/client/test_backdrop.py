@@ -10,12 +10,12 @@ from PIL import Image
 from tests.client.test_encode import video_info
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
 
-from rvm_client.encode import open_writer
+from rvm_client.backdrop import open_backdrop
+from rvm_client.encode.backdrops import cover
+from rvm_client.encode.writer import open_writer
 from rvm_client.errors import InputError
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array, VideoInfo
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.output.backdrop import open_backdrop
-from rvm_client.output.compositing import cover
 from rvm_client.pixels.colours import parse_colour
 from rvm_client.pixels.compositing import Colour
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.support.clips import alpha_plane, index_frame, read_frames, read_index, to_rgb
 
-from rvm_client.encode import check_output_path, matte_path, open_writer
+from rvm_client.encode.writer import check_output_path, matte_path, open_writer
 from rvm_client.errors import OutputError, UsageError
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array, VideoInfo
 from rvm_client.options import MatteOptions

@@ -20,14 +20,14 @@ from av.video.codeccontext import VideoCodecContext
 from tests.client.test_encode import video_info
 from tests.support.clips import read_frames
 
+from rvm_client.encode.edges import bleed_edges
+from rvm_client.encode.formats import VP9_ALPHA, VideoFormat
+from rvm_client.encode.segments import SegmentEncoder, SegmentPlan, frame_bytes, plan_segments
+from rvm_client.encode.video_file import VideoFile
+from rvm_client.encode.yuv import yuva420_frame
 from rvm_client.errors import OutputError
 from rvm_client.frames import OutputType, Picture, UInt8Array
 from rvm_client.options import MatteOptions
-from rvm_client.output.edges import bleed_edges
-from rvm_client.output.formats import VP9_ALPHA, VideoFormat
-from rvm_client.output.segments import SegmentEncoder, SegmentPlan, frame_bytes, plan_segments
-from rvm_client.output.video_file import VideoFile
-from rvm_client.output.yuv import yuva420_frame
 
 WIDTH, HEIGHT = 192, 144
 # With segments of 128 frames: the third encoder is at work, and the first one is again.

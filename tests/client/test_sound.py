@@ -15,10 +15,10 @@ from tests.support.sound import (
 )
 
 from rvm_client.decode.reader import VideoReader
-from rvm_client.encode import open_writer
+from rvm_client.encode.formats import VIDEO_FORMATS
+from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.options import MatteOptions
-from rvm_client.output.formats import VIDEO_FORMATS
 from rvm_client.sound.track import SoundTrack
 
 TYPES = [OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_PRORES]

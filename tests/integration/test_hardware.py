@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from tests.support.clips import index_frame, read_frames, write_clip
 
+from rvm_client.encode.formats import VIDEO_FORMATS, HardwareEncoder, VideoFormat
 from rvm_client.frames import OutputType, UInt8Array
 from rvm_client.machine import Hardware
 from rvm_client.matte import Matter
 from rvm_client.options import MatteOptions
-from rvm_client.output.formats import VIDEO_FORMATS, HardwareEncoder, VideoFormat
 from rvm_client.pipeline import matte_video
 from rvm_client.server import TritonServer
 

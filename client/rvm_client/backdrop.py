@@ -9,16 +9,16 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from rvm_client.decode.reader import VideoReader
-from rvm_client.errors import InputError
-from rvm_client.frames import UInt8Array, VideoInfo
-from rvm_client.options import Limits, MatteOptions
-from rvm_client.output.compositing import (
+from rvm_client.encode.backdrops import (
     Backdrop,
     ColourBackdrop,
     PictureBackdrop,
     VideoBackdrop,
     cover,
 )
+from rvm_client.errors import InputError
+from rvm_client.frames import UInt8Array, VideoInfo
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.pixels.compositing import Colour
 from rvm_client.prefetch import Background
 

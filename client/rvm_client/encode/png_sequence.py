@@ -8,10 +8,10 @@ from pathlib import Path
 
 import av
 
+from rvm_client.encode.edges import bleed_edges
+from rvm_client.encode.file import OutputFile
 from rvm_client.frames import Picture, UInt8Array
 from rvm_client.machine import available_cores
-from rvm_client.output.edges import bleed_edges
-from rvm_client.output.file import OutputFile
 from rvm_client.pixels.compositing import plane_rows
 
 # Fast; higher levels take several times as long for a few percent.

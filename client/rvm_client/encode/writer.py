@@ -9,17 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from rvm_client.encode import planar_frames, rgb_frames
+from rvm_client.encode.backdrops import Backdrop, ColourBackdrop
+from rvm_client.encode.file import OutputFile
+from rvm_client.encode.formats import VIDEO_FORMATS, check_encoders
+from rvm_client.encode.planar_frames import takes_planes
+from rvm_client.encode.png_sequence import PngSequence
+from rvm_client.encode.preview import Poster
+from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.output import planar_frames, rgb_frames
-from rvm_client.output.compositing import Backdrop, ColourBackdrop
-from rvm_client.output.file import OutputFile
-from rvm_client.output.formats import VIDEO_FORMATS, check_encoders
-from rvm_client.output.planar_frames import takes_planes
-from rvm_client.output.png_sequence import PngSequence
-from rvm_client.output.poster import Poster
-from rvm_client.output.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.pixels.compositing import GREEN
 from rvm_client.pixels.layouts import I420
 

@@ -13,13 +13,13 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
+from rvm_client.encode.file import OutputFile
+from rvm_client.encode.formats import HardwareEncoder, VideoFormat
+from rvm_client.encode.segments import SegmentEncoder, frame_bytes, plan_segments
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
 from rvm_client.machine import available_cores, meaning, say_once
 from rvm_client.options import MatteOptions
-from rvm_client.output.file import OutputFile
-from rvm_client.output.formats import HardwareEncoder, VideoFormat
-from rvm_client.output.segments import SegmentEncoder, frame_bytes, plan_segments
 
 FrameMaker = Callable[[Picture], av.VideoFrame]
 """A picture to what the encoder takes, grown to even size where the format needs that."""

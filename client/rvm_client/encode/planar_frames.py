@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import av
 import numpy as np
 
+from rvm_client.encode.backdrops import Backdrop
+from rvm_client.encode.edges import bleed_planes
+from rvm_client.encode.rgb_frames import matte
+from rvm_client.encode.video_file import FrameMaker
+from rvm_client.encode.yuv import yuv_frame
 from rvm_client.frames import OutputType, Picture, UInt8Array
 from rvm_client.options import MatteOptions
-from rvm_client.output.compositing import Backdrop
-from rvm_client.output.edges import bleed_planes
-from rvm_client.output.rgb_frames import matte
-from rvm_client.output.video_file import FrameMaker
-from rvm_client.output.yuv import yuv_frame
 from rvm_client.pixels.compositing import Colour, composite_plane, halved, plane_rows
 from rvm_client.pixels.layouts import planes
 from rvm_client.pixels.yuv_matrix import RGB_TO_BT709

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 import av
 
-from rvm_client.frames import OutputType, Picture
-from rvm_client.output.compositing import Backdrop
-from rvm_client.output.edges import bleed_edges
-from rvm_client.output.video_file import FrameMaker
-from rvm_client.output.yuv import (
+from rvm_client.encode.backdrops import Backdrop
+from rvm_client.encode.edges import bleed_edges
+from rvm_client.encode.video_file import FrameMaker
+from rvm_client.encode.yuv import (
     grey_frame,
     pad_to_even,
     yuv_frame,
     yuva420_frame,
     yuva444_10_bit_frame,
 )
+from rvm_client.frames import OutputType, Picture
 from rvm_client.pixels.compositing import composite
 
 

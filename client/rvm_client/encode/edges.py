@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rvm_client.frames import UInt8Array
-from rvm_client.output.blocks import (
+from rvm_client.encode.blocks import (
     BLOCK_CELLS,
     FloatArray,
     blocks_of,
@@ -25,6 +24,7 @@ from rvm_client.output.blocks import (
     padded,
     spread,
 )
+from rvm_client.frames import UInt8Array
 from rvm_client.pixels.layouts import planes
 
 # Black, as RGB and as limited-range YUV.

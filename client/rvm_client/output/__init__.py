@@ -1,1 +1,0 @@
-"""The parts of the encode stage: backgrounds, edges, colours and files."""
