@@ -28,11 +28,11 @@ from rvm_client.encode.yuv import (
     yuva444_10_bit_frame,
 )
 from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
+from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import GREEN, composite
-from rvm_client.server import TritonServer
-from rvm_client.triton.transport import ChunkShape
+from rvm_client.server.server import TritonServer
 
 _H264 = VIDEO_FORMATS[OutputType.GREENSCREEN]
 _VP9 = VIDEO_FORMATS[OutputType.ALPHA]

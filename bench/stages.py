@@ -14,12 +14,12 @@ from rvm_client.decode.reader import VideoReader
 from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.machine import Hardware
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
+from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
-from rvm_client.server import TritonServer
+from rvm_client.server.server import TritonServer
 from rvm_client.stopwatch import Stopwatch
-from rvm_client.triton.transport import ChunkShape
 
 OUTPUT_TYPES = (OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_PRORES)
 

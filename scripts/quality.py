@@ -18,10 +18,10 @@ from rvm_client.config import load_settings
 from rvm_client.decode.reader import VideoReader
 from rvm_client.errors import RvmError
 from rvm_client.frames import Role, SourceChunk
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.scenes.warm_up import with_warm_up
-from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.server.server import ServerOptions, TritonServer
 from rvm_client.stopwatch import Stopwatch
 
 Frames = npt.NDArray[np.uint8]

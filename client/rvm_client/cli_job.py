@@ -25,10 +25,10 @@ from rvm_client.encode.preview import check_preview_path
 from rvm_client.encode.writer import check_output_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.frames import OutputType
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.starting import StartingServer
+from rvm_client.server.starting import StartingServer
 
 _STDERR = Console(stderr=True)
 

@@ -18,11 +18,11 @@ from rvm_client.encode.writer import check_encoders
 from rvm_client.errors import RvmError
 from rvm_client.job import parse_job
 from rvm_client.machine import Hardware, share_one_heap
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import Limits
 from rvm_client.progress import ProgressReporter, Send
-from rvm_client.server import ServerOptions, TritonServer
-from rvm_client.starting import StartingServer
+from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.server.starting import StartingServer
 from rvm_client.upload import StoreConfig, choose_store
 from rvm_client.worker import JobContext, JobReport, run_job
 

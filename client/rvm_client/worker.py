@@ -13,7 +13,7 @@ from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
 from rvm_client.job import BACKGROUND_NAME, Job
 from rvm_client.machine import Hardware
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload import (

@@ -16,7 +16,7 @@ from rvm_client.decode.reader import VideoReader
 from rvm_client.decode.stills import read_rgba_at
 from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 from rvm_client.sound.track import SoundTrack

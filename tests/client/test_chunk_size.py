@@ -2,7 +2,7 @@
 
 import pytest
 
-from rvm_client.chunk_size import frames_per_request
+from rvm_client.matte.chunk_size import frames_per_request
 from rvm_client.pixels.layouts import I420
 from rvm_client.pixels.yuv_matrix import yuv_to_rgb
 

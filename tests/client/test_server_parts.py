@@ -10,10 +10,10 @@ import pytest
 
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.machine import available_cores
-from rvm_client.triton import install as triton_install
-from rvm_client.triton.environment import is_allowed, server_environment
-from rvm_client.triton.log import explain, is_port_conflict, read_tail
-from rvm_client.triton.options import (
+from rvm_client.server import install as triton_install
+from rvm_client.server.environment import is_allowed, server_environment
+from rvm_client.server.log import explain, is_port_conflict, read_tail
+from rvm_client.server.options import (
     ServerOptions,
     check_model_repository,
     check_ports,

@@ -14,7 +14,7 @@ from tests.support.pngs import read_png_sequence
 
 from rvm_client.errors import CancelledError, InferenceError, InputError, ServerUnreachableError
 from rvm_client.frames import FileRole, OutputType, SourceChunk, UInt8Array
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, matte_video
 from rvm_export.goldens import INT8_CASES

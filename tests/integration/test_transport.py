@@ -13,10 +13,10 @@ import pytest
 import tritonclient.grpc as triton
 
 from rvm_client.frames import MatteChunk, SourceChunk, UInt8Array
-from rvm_client.matte import Matter
+from rvm_client.matte import shared_region
+from rvm_client.matte.session import Matter
+from rvm_client.matte.transport import ChunkShape
 from rvm_client.stopwatch import Stopwatch
-from rvm_client.triton import shared_region
-from rvm_client.triton.transport import ChunkShape
 from rvm_export.goldens import INT8_CASES
 
 
@@ -128,8 +128,8 @@ def test_without_room_frames_go_in_messages_and_the_log_says_so(
 KILLED = """
 import sys, time
 import numpy as np
-from rvm_client.matte import Matter
-from rvm_client.triton.transport import ChunkShape
+from rvm_client.matte.session import Matter
+from rvm_client.matte.transport import ChunkShape
 session = Matter(sys.argv[1]).session(0.5, ChunkShape(1, 64, 64))
 print(session.transport_name, flush=True)
 time.sleep(600)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.clips import alpha_plane, read_frames, write_clip
 
 from rvm_client.frames import OutputType, SourceChunk, UInt8Array
-from rvm_client.matte import Matter
+from rvm_client.matte.session import Matter
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.scenes.warm_up import with_warm_up

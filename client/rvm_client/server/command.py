@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rvm_client.errors import ServerStartError
-from rvm_client.triton import guard as server_guard
-from rvm_client.triton.install import TritonInstall
-from rvm_client.triton.log import explain
-from rvm_client.triton.options import Ports, ServerOptions
+from rvm_client.server import guard as server_guard
+from rvm_client.server.install import TritonInstall
+from rvm_client.server.log import explain
+from rvm_client.server.options import Ports, ServerOptions
 
 # What the Python backend takes at first and adds when it is full, where /dev/shm has room. A
 # request of 8 frames at 1080p carries 50 MB in and 66 MB out.

@@ -24,12 +24,12 @@ from pathlib import Path
 from types import TracebackType
 
 from rvm_client.errors import ServerError, ServerStartError
-from rvm_client.triton import guard as server_guard
-from rvm_client.triton.command import server_arguments, server_command
-from rvm_client.triton.environment import server_environment
-from rvm_client.triton.install import TritonInstall, find_triton
-from rvm_client.triton.log import LogFollower, explain, is_port_conflict, read_tail
-from rvm_client.triton.options import (
+from rvm_client.server import guard as server_guard
+from rvm_client.server.command import server_arguments, server_command
+from rvm_client.server.environment import server_environment
+from rvm_client.server.install import TritonInstall, find_triton
+from rvm_client.server.log import LogFollower, explain, is_port_conflict, read_tail
+from rvm_client.server.options import (
     Ports,
     ServerOptions,
     check_model_repository,

@@ -18,10 +18,8 @@ from tritonclient.utils import InferenceServerException
 from rvm_client import wire
 from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
 from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout
-from rvm_client.stopwatch import Stopwatch
-from rvm_client.triton.shared_region import SharedMemoryError
-from rvm_client.triton.transport import (
+from rvm_client.matte.shared_region import SharedMemoryError
+from rvm_client.matte.transport import (
     ChunkShape,
     GrpcTransport,
     ModelAddress,
@@ -31,6 +29,8 @@ from rvm_client.triton.transport import (
     infer_by_value,
     start_states,
 )
+from rvm_client.pixels.layouts import I420, RGB, PixelLayout
+from rvm_client.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """How many frames go to the model in one request."""
 
+from rvm_client.matte.shared_region import free_bytes
+from rvm_client.matte.transport import SLOTS, ChunkShape
 from rvm_client.pixels.layouts import RGB, PixelLayout
-from rvm_client.triton.shared_region import free_bytes
-from rvm_client.triton.transport import SLOTS, ChunkShape
 
 # A processor gains nothing from more frames at once, and each frame of 1920x1080 costs 50 MB on
 # the way. A graphics card does: it is idle between requests.

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from rvm_client.errors import RvmError
-from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.server.server import ServerOptions, TritonServer
 
 
 class StartingServer:
