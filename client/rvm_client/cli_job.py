@@ -96,7 +96,7 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
         yield Path(source)
         return
     # Files need no HTTP.
-    from rvm_client.download import DownloadLimits, download
+    from rvm_client.download.download import DownloadLimits, download
 
     limits = DownloadLimits(
         max_bytes=settings.max_download_bytes,

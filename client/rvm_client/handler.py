@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from rvm_client.config import Settings, load_settings
-from rvm_client.download import DownloadLimits
+from rvm_client.download.download import DownloadLimits
 from rvm_client.encode.writer import check_encoders
 from rvm_client.errors import RvmError
 from rvm_client.job import parse_job
@@ -23,7 +23,7 @@ from rvm_client.options import Limits
 from rvm_client.progress import ProgressReporter, Send
 from rvm_client.server.server import ServerOptions, TritonServer
 from rvm_client.server.starting import StartingServer
-from rvm_client.upload import StoreConfig, choose_store
+from rvm_client.upload.choose import StoreConfig, choose_store
 from rvm_client.worker import JobContext, JobReport, run_job
 
 

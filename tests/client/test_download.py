@@ -27,9 +27,9 @@ from tests.support import http_faults as faults
 from tests.support.certificates import Authority
 from tests.support.http_faults import FaultyServer
 
-from rvm_client.download import DownloadLimits, DownloadProgress, DownloadResult, download
+from rvm_client.download.download import DownloadLimits, DownloadProgress, DownloadResult, download
+from rvm_client.download.http_errors import FALLBACK, network_error, rule_for, storage_error
 from rvm_client.errors import CancelledError, DownloadError, RvmError, UsageError
-from rvm_client.net.http_errors import FALLBACK, network_error, rule_for, storage_error
 
 # Too varied to compress, and larger than the buffers of a loopback connection.
 CLIP = random.Random(7).randbytes(3_000_000)
@@ -430,7 +430,7 @@ def test_a_length_above_the_limit_is_refused_before_the_body(
 BOMB_SCRIPT = """
 import resource, sys
 from pathlib import Path
-from rvm_client.download import DownloadLimits, download
+from rvm_client.download.download import DownloadLimits, download
 from rvm_client.errors import DownloadError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 limits = DownloadLimits(max_bytes=20_000_000, allow_private_addresses=True)
@@ -671,7 +671,7 @@ def test_a_missing_folder_is_named(server: FaultyServer, tmp_path: Path) -> None
 FULL_DISK_SCRIPT = """
 import resource, sys
 from pathlib import Path
-from rvm_client.download import DownloadLimits, download
+from rvm_client.download.download import DownloadLimits, download
 from rvm_client.errors import DownloadError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:

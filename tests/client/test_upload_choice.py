@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from rvm_client.errors import ConfigError, UsageError
-from rvm_client.stores.retries import parse_retry_after
-from rvm_client.stores.s3_bucket import S3Bucket
-from rvm_client.upload import StoreConfig, UploadRequest, choose_store
+from rvm_client.net.retries import parse_retry_after
+from rvm_client.upload.choose import StoreConfig, UploadRequest, choose_store
+from rvm_client.upload.s3_bucket import S3Bucket
 
 ALL = StoreConfig(
     cloudinary_url="cloudinary://the-key:the-secret@cloud",
@@ -92,7 +92,7 @@ def test_the_sdks_are_imported_only_when_used() -> None:
     program = """
 import sys
 from pathlib import Path
-from rvm_client.upload import StoreConfig, choose_store
+from rvm_client.upload.choose import StoreConfig, choose_store
 choose_store(StoreConfig(local_folder=Path("x")))
 heavy = {"boto3", "botocore", "cloudinary"} & set(sys.modules)
 assert not heavy, heavy
@@ -103,7 +103,7 @@ assert not heavy, heavy
 def test_a_cloudinary_url_that_the_sdk_itself_refuses() -> None:
     program = """
 from rvm_client.errors import ConfigError
-from rvm_client.upload import StoreConfig, choose_store
+from rvm_client.upload.choose import StoreConfig, choose_store
 try:
     choose_store(StoreConfig(cloudinary_url="https://key:the-secret@cloud"))
 except ConfigError as error:

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from rvm_client.upload import Backoff, UploadProgress, UploadRequest
+from rvm_client.upload.choose import Backoff, UploadProgress, UploadRequest
 
 # Patient in number, not in time.
 QUICK = Backoff(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, longest_retry_after_s=0.05)

@@ -16,7 +16,14 @@ from cloudinary import api, uploader
 from cloudinary.api_client import call_api
 
 from rvm_client.errors import ConfigError, UploadError
-from rvm_client.stores.base import (
+from rvm_client.net.retries import (
+    Backoff,
+    TransientError,
+    is_transient_status,
+    parse_retry_after,
+    with_retries,
+)
+from rvm_client.upload.store import (
     ProgressCallback,
     ProgressMeter,
     UploadRequest,
@@ -24,13 +31,6 @@ from rvm_client.stores.base import (
     file_bytes,
     raise_if_cancelled,
     read_blocks,
-)
-from rvm_client.stores.retries import (
-    Backoff,
-    TransientError,
-    is_transient_status,
-    parse_retry_after,
-    with_retries,
 )
 
 # Cloudinary answers the last chunk only after it has put the video together. The time to

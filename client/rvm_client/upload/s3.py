@@ -9,7 +9,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rvm_client.errors import ConfigError, UploadError
-from rvm_client.stores.base import (
+from rvm_client.upload.s3_bucket import S3Bucket
+from rvm_client.upload.store import (
     ProgressCallback,
     ProgressMeter,
     UploadRequest,
@@ -17,7 +18,6 @@ from rvm_client.stores.base import (
     file_bytes,
     raise_if_cancelled,
 )
-from rvm_client.stores.s3_bucket import S3Bucket
 
 # As in RunPod's own upload helper, and the longest that signature version 4 allows: a week.
 URL_EXPIRES_S = 7 * 24 * 60 * 60

@@ -14,7 +14,14 @@ from rvm_client.errors import DownloadError, UploadError, UsageError
 from rvm_client.net.addresses import acceptable_url, place
 from rvm_client.net.deadline import Deadline
 from rvm_client.net.guarded_http import guarded_session
-from rvm_client.stores.base import (
+from rvm_client.net.retries import (
+    Backoff,
+    TransientError,
+    is_transient_status,
+    parse_retry_after,
+    with_retries,
+)
+from rvm_client.upload.store import (
     ProgressCallback,
     ProgressMeter,
     UploadRequest,
@@ -22,13 +29,6 @@ from rvm_client.stores.base import (
     file_bytes,
     raise_if_cancelled,
     read_blocks,
-)
-from rvm_client.stores.retries import (
-    Backoff,
-    TransientError,
-    is_transient_status,
-    parse_retry_after,
-    with_retries,
 )
 
 _BLOCK_BYTES = 256 * 1024

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 from types import TracebackType
 
-from rvm_client.net.http_errors import storage_error
+from rvm_client.download.http_errors import storage_error
 
 
 class PartialFile:

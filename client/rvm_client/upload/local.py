@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from rvm_client.errors import ConfigError, UploadError
-from rvm_client.stores.base import (
+from rvm_client.upload.store import (
     ProgressCallback,
     ProgressMeter,
     UploadRequest,

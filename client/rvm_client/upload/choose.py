@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rvm_client.errors import ConfigError
-from rvm_client.stores.base import (
+from rvm_client.net.retries import Backoff
+from rvm_client.upload.local import LocalStore
+from rvm_client.upload.presigned import PresignedStore
+from rvm_client.upload.s3_bucket import S3Bucket
+from rvm_client.upload.store import (
     ProgressCallback,
     Store,
     UploadProgress,
     UploadRequest,
     UploadResult,
 )
-from rvm_client.stores.local import LocalStore
-from rvm_client.stores.presigned import PresignedStore
-from rvm_client.stores.retries import Backoff
-from rvm_client.stores.s3_bucket import S3Bucket
 
 __all__ = [
     "Backoff",
@@ -118,7 +118,7 @@ def presigned_store(
 
 def _cloudinary_store(config: StoreConfig) -> Store:
     try:
-        from rvm_client.stores.cloudinary import CloudinaryAccount, CloudinaryStore
+        from rvm_client.upload.cloudinary import CloudinaryAccount, CloudinaryStore
     except ImportError as exc:
         raise _missing_package("cloudinary") from exc
     except ValueError as exc:  # the SDK reads CLOUDINARY_URL itself when it is imported
@@ -141,7 +141,7 @@ def _s3_store(config: StoreConfig) -> Store:
         endpoint_url, access_key_id, secret_access_key, config.bucket_name, config.bucket_region
     )
     try:
-        from rvm_client.stores.s3 import S3Store
+        from rvm_client.upload.s3 import S3Store
     except ImportError as exc:
         raise _missing_package("boto3") from exc
     return S3Store(bucket, chunk_bytes=config.chunk_bytes, attempts=config.backoff.attempts)

@@ -22,13 +22,13 @@ from tenacity import (
     wait_random,
 )
 
+from rvm_client.download.http_errors import FOREIGN, TransientDownloadError, network_error, root_of
+from rvm_client.download.partial_file import PartialFile
+from rvm_client.download.representation import Representation
 from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net.addresses import acceptable_url, place
 from rvm_client.net.deadline import Deadline
 from rvm_client.net.guarded_http import GuardedSession, guarded_session, open_url
-from rvm_client.net.http_errors import FOREIGN, TransientDownloadError, network_error, root_of
-from rvm_client.net.partial_file import PartialFile
-from rvm_client.net.representation import Representation
 
 _PIECE_BYTES = 1 << 18
 # Request timeout and too many requests; every 5xx counts as well.
