@@ -80,7 +80,7 @@ def empty_file_cache() -> bool:
 
 def run_command(settings: BenchSettings, clip: Path, target: Path, arguments: list[str]) -> Run:
     """Run `rvm-matte` to its end."""
-    command = [sys.executable, "-c", "from rvm_client.cli import matte; matte()"]
+    command = [sys.executable, "-c", "from rvm_client.cli.matte import matte; matte()"]
     command += [str(clip), "-o", str(target), *arguments]
     environment = {"RVM_MODEL_REPOSITORY": str(settings.repository)}
     started_s = time.perf_counter()

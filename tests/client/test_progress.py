@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from rvm_client.progress import ProgressReporter
+from rvm_client.worker.progress import ProgressReporter
 
 
 class Recorder:

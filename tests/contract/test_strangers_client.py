@@ -20,7 +20,7 @@ from rvm_export.goldens import INT8_CASES, GoldenCase
 MODEL = "rvm_mobilenetv3"
 YUV_MODEL = "rvm_mobilenetv3_yuv"
 NUMPY_DTYPES = {"FP32": np.float32, "FP16": np.float16}
-SERVE = "from rvm_client.serve import main; main()"
+SERVE = "from rvm_client.cli.serve import main; main()"
 
 
 @pytest.fixture(scope="module")

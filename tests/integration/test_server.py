@@ -109,7 +109,7 @@ def running_command(code: str, options: ServerOptions) -> Iterator["subprocess.P
 
 
 def serve_code(*arguments: str) -> str:
-    return f"from rvm_client.serve import main; main({[*arguments]!r})"
+    return f"from rvm_client.cli.serve import main; main({[*arguments]!r})"
 
 
 FREE_PORTS = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")

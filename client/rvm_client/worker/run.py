@@ -11,7 +11,6 @@ from pathlib import Path
 from rvm_client.download.download import DownloadLimits, DownloadProgress, download
 from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
-from rvm_client.job import BACKGROUND_NAME, Job
 from rvm_client.machine import Hardware
 from rvm_client.matte.session import Matter
 from rvm_client.options import Limits, MatteOptions
@@ -23,6 +22,7 @@ from rvm_client.upload.choose import (
     UploadResult,
     presigned_store,
 )
+from rvm_client.worker.job import BACKGROUND_NAME, Job
 
 _CONTENT_TYPES = {
     ".mp4": "video/mp4",

@@ -18,8 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rvm_client.cli.contact_sheet import write_contact_sheet
 from rvm_client.config import Settings
-from rvm_client.contact_sheet import write_contact_sheet
 from rvm_client.decode.reader import check_source
 from rvm_client.encode.preview import check_preview_path
 from rvm_client.encode.writer import check_output_path

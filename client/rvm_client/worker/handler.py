@@ -1,4 +1,4 @@
-"""The RunPod worker: `python -m rvm_client.handler`.
+"""The RunPod worker: `python -m rvm_client.worker.handler`.
 
 RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
 `--rp_serve_api` serves the local API.
@@ -16,15 +16,15 @@ from rvm_client.config import Settings, load_settings
 from rvm_client.download.download import DownloadLimits
 from rvm_client.encode.writer import check_encoders
 from rvm_client.errors import RvmError
-from rvm_client.job import parse_job
 from rvm_client.machine import Hardware, share_one_heap
 from rvm_client.matte.session import Matter
 from rvm_client.options import Limits
-from rvm_client.progress import ProgressReporter, Send
 from rvm_client.server.server import ServerOptions, TritonServer
 from rvm_client.server.starting import StartingServer
 from rvm_client.upload.choose import StoreConfig, choose_store
-from rvm_client.worker import JobContext, JobReport, run_job
+from rvm_client.worker.job import parse_job
+from rvm_client.worker.progress import ProgressReporter, Send
+from rvm_client.worker.run import JobContext, JobReport, run_job
 
 
 class Log(Protocol):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from rvm_client import __version__
-from rvm_client.cli_options import background_of, matte_flags, matte_options
+from rvm_client.cli.flags import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
 from rvm_client.errors import CancelledError, RvmError
 from rvm_client.machine import Hardware, share_one_heap
@@ -75,7 +75,7 @@ def matte(
                 own = replace(ServerOptions.configured(settings), exit_timeout_s=0)
                 server = stack.enter_context(StartingServer(own))
             # PyAV, gRPC and the rest take a good part of the time that a server needs to start.
-            from rvm_client.cli_job import CliJob, do_job
+            from rvm_client.cli.run import CliJob, do_job
 
             url = behind if isinstance(behind, str) else None
             job = CliJob(source, output, options, url, contact_sheet)
