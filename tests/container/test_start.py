@@ -113,13 +113,13 @@ def environment(echo_repository: Path, backend_cache: Path, tmp_path: Path) -> d
 
 @pytest.fixture
 def with_stand_in(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment with a `python` that runs `worker.py` for `-m rvm_client.worker.handler`."""
+    """The environment with a `python` that runs `worker.py` for `-m rvm_client.worker`."""
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "rvm-serve").symlink_to(Path(sys.prefix) / "bin" / "rvm-serve")
     python = programs / "python"
     python.write_text(
-        f'#!/bin/sh\n[ "$1 $2" = "-m rvm_client.worker.handler" ] || exit 9\nshift 2\n'
+        f'#!/bin/sh\n[ "$1 $2" = "-m rvm_client.worker" ] || exit 9\nshift 2\n'
         f'exec "{sys.executable}" "{STAND_IN}" "$@"\n'
     )
     python.chmod(0o755)

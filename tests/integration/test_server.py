@@ -245,7 +245,7 @@ def test_a_port_lost_while_the_model_loads_is_replaced(
         free = choose_ports(echo_options)
         lost = replace(free, http=taken.getsockname()[1])
         choices = [lost, free]
-        monkeypatch.setattr("rvm_client.server.choose_ports", lambda _: choices.pop(0))
+        monkeypatch.setattr("rvm_client.server.server.choose_ports", lambda _: choices.pop(0))
         with TritonServer.start(echo_options) as server:
             assert server.ports == free
         assert not choices

@@ -78,7 +78,7 @@ def worker(
     """A worker process, ended at the end. Its output goes to `log`."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rvm_client.worker.handler", *arguments],
+            [sys.executable, "-m", "rvm_client.worker", *arguments],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

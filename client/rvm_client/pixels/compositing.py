@@ -4,7 +4,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.frames import UInt8Array
+from rvm_client.pixels.layouts import UInt8Array
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""

@@ -1,4 +1,4 @@
-"""The RunPod worker: `python -m rvm_client.worker.handler`.
+"""The RunPod worker: `python -m rvm_client.worker`.
 
 RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
 `--rp_serve_api` serves the local API.
@@ -191,7 +191,3 @@ def _store_config(settings: Settings) -> StoreConfig:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    main()
