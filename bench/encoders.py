@@ -28,7 +28,7 @@ from rvm_client.encode.yuv import (
     yuva444_10_bit_frame,
 )
 from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import GREEN, composite
@@ -105,11 +105,11 @@ def measure_encoders(
 
 def _material(clip: Path, server: TritonServer, frames: int) -> _Material:
     mattes: list[MatteChunk] = []
-    with VideoReader(clip) as reader, Matter(server.grpc_url) as matter:
+    with VideoReader(clip) as reader, MattingModel(server.grpc_url) as model:
         info = reader.info
         ratio = MatteOptions().ratio_for(info.width_pixels, info.height_pixels)
         shape = ChunkShape(1, info.height_pixels, info.width_pixels)
-        with matter.session(ratio, shape) as session:
+        with model.session(ratio, shape) as session:
             for chunk in session.staged(reader.chunks(1)):
                 matte = session.matte(chunk)
                 mattes.append(MatteChunk(matte.fgr.copy(), matte.pha.copy(), matte.pts))

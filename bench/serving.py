@@ -12,7 +12,7 @@ from bench.network import EngineProcess
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.frames import SourceChunk
-from rvm_client.matte.session import Matter, MattingSession
+from rvm_client.matte.session import MattingModel, MattingSession
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.server.server import ServerOptions, TritonServer
 
@@ -32,15 +32,15 @@ def measure_serving(
                 device=settings.device, threads=settings.threads, folder=folder,
                 model=settings.model_file, precision=settings.precision, transfers=True,
             ))  # fmt: skip
-            matter = stack.enter_context(Matter(server.grpc_url))
+            model = stack.enter_context(MattingModel(server.grpc_url))
             shape = ChunkShape(count, height, width)
-            shared = stack.enter_context(matter.session(ratio, shape))
+            shared = stack.enter_context(model.session(ratio, shape))
             if shared.transport_name != "shared memory":
                 raise RuntimeError(f"the server is reached by {shared.transport_name}")
             calls: dict[str, _Call] = {
                 f"{name}, T = {count}, in process": engine.run,
                 f"{name}, T = {count}, shared memory": request(shared, shape),
-                f"{name}, T = {count}, gRPC messages": request(matter.session(ratio), shape),
+                f"{name}, T = {count}, gRPC messages": request(model.session(ratio), shape),
             }
             counts = dict.fromkeys(calls, count)
             found = interleaved(calls, counts, settings.repetitions)
@@ -82,8 +82,8 @@ def measure_streams(settings: BenchSettings, server: TritonServer) -> dict[str, 
         with ExitStack() as stack:
             calls = []
             for _ in range(streams):
-                matter = stack.enter_context(Matter(server.grpc_url))
-                calls.append(request(stack.enter_context(matter.session(ratio, shape)), shape))
+                model = stack.enter_context(MattingModel(server.grpc_url))
+                calls.append(request(stack.enter_context(model.session(ratio, shape)), shape))
             requests = max(2, settings.repetitions // 2)
             wall_s = seconds_together(calls, requests)
         fps = round(streams * requests * shape.frames / wall_s, 2)

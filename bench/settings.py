@@ -61,4 +61,4 @@ class BenchSettings:
     def chunk_frames(self, size: str) -> int:
         """T, as the pipeline chooses it."""
         height, width, _ = SIZES[size]
-        return frames_per_request(width, height, on_card=self.device == "cuda")
+        return frames_per_request(width, height, on_gpu=self.device == "cuda")

@@ -14,7 +14,7 @@ from rvm_client.decode.reader import VideoReader
 from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.machine import Hardware
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
@@ -31,9 +31,9 @@ def measure_stages(
     rows: dict[str, dict[str, float]] = {}
     for name, (height, width, ratio) in settings.sizes.items():
         clip = write_clip(folder / f"{name}.mp4", height, width, settings.clip_frames)
-        with Matter(server.grpc_url) as matter:
+        with MattingModel(server.grpc_url) as model:
             bench = _Stages(
-                clip, matter, server, settings.chunk_frames(name), ratio, settings.hardware
+                clip, model, server, settings.chunk_frames(name), ratio, settings.hardware
             )
             rows |= bench.rows(name, folder, max(1, settings.repetitions // 3))
     return rows
@@ -43,13 +43,13 @@ class _Stages:
     def __init__(
         self,
         clip: Path,
-        matter: Matter,
+        model: MattingModel,
         server: TritonServer,
         count: int,
         ratio: float,
         hardware: Hardware,
     ) -> None:
-        self.clip, self.matter, self.ratio, self.count = clip, matter, ratio, count
+        self.clip, self.model, self.ratio, self.count = clip, model, ratio, count
         self.hardware = hardware
         self._server = psutil.Process(server.pid)
         # Encoding alone gets a real result: noise would cost an encoder more, a still less.
@@ -99,7 +99,7 @@ class _Stages:
         with VideoReader(self.clip, self._options()) as reader:
             info = reader.info
             shape = ChunkShape(self.count, info.height_pixels, info.width_pixels)
-            with self.matter.session(self.ratio, shape) as session:
+            with self.model.session(self.ratio, shape) as session:
                 for matte in session.matte_all(
                     session.staged(reader.chunks(self.count)), Stopwatch()
                 ):
@@ -115,7 +115,7 @@ class _Stages:
                 writer.write(matte)
 
     def _whole(self, kind: OutputType, target: Path) -> None:
-        matte_video(self.clip, target, self.matter, self._options(kind))
+        matte_video(self.clip, target, self.model, self._options(kind))
 
     def _options(self, kind: OutputType = OutputType.ALPHA) -> MatteOptions:
         return MatteOptions(

@@ -18,7 +18,7 @@ from rvm_client.config import load_settings
 from rvm_client.decode.reader import VideoReader
 from rvm_client.errors import RvmError
 from rvm_client.frames import Role, SourceChunk
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.scenes.warm_up import with_warm_up
 from rvm_client.server.server import ServerOptions, TritonServer
@@ -39,10 +39,10 @@ def main() -> None:
     paths, frames = arguments.clips, arguments.frames
     try:
         with ExitStack() as stack:
-            matter = stack.enter_context(Matter(server_url(stack)))
+            model = stack.enter_context(MattingModel(server_url(stack)))
             clips = [(path.stem, read_clip(path, frames)) for path in paths]
-            print_starts(matter, clips)
-            print_cuts(matter, clips)
+            print_starts(model, clips)
+            print_cuts(model, clips)
         print_cost(paths)
     except RvmError as exc:
         sys.exit(f"error: {exc}")
@@ -65,18 +65,18 @@ def server_url(stack: ExitStack) -> str:
     return stack.enter_context(TritonServer.start(options)).grpc_url
 
 
-def print_starts(matter: Matter, clips: list[tuple[str, Frames]]) -> None:
+def print_starts(model: MattingModel, clips: list[tuple[str, Frames]]) -> None:
     print(f"| clip | size | cold start | warm start |\n{'| --- ' * 4}|")
     for name, clip in clips:
-        settled = matte_settled(matter, clip)
-        cold = matte(matter, chunked(clip))
-        warm = matte(matter, with_warm_up(chunked(clip), frames_per_chunk=CHUNK_FRAMES))
+        settled = matte_settled(model, clip)
+        cold = matte(model, chunked(clip))
+        warm = matte(model, with_warm_up(chunked(clip), frames_per_chunk=CHUNK_FRAMES))
         height, width = clip.shape[1:3]
         row = [name, f"{width}x{height}", figures(cold, settled), figures(warm, settled)]
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def print_cuts(matter: Matter, clips: list[tuple[str, Frames]]) -> None:
+def print_cuts(model: MattingModel, clips: list[tuple[str, Frames]]) -> None:
     """A cut from each clip to the next; from a lone clip to its mirror image."""
     clips = [(name, fit(clip)) for name, clip in clips]
     if len(clips) == 1:
@@ -87,12 +87,12 @@ def print_cuts(matter: Matter, clips: list[tuple[str, Frames]]) -> None:
         both, cut = np.concatenate([a, b]), len(a)
         found: list[int] = []
         warmed = with_warm_up(chunked(both), frames_per_chunk=CHUNK_FRAMES, on_cut=found.append)
-        settled = matte_settled(matter, b)
+        settled = matte_settled(model, b)
         row = [
             f"{name_a} → {name_b}",
-            figures(matte(matter, chunked(both))[cut:], settled),
-            figures(matte(matter, chunked(b)), settled),
-            figures(matte(matter, warmed)[cut:], settled),
+            figures(matte(model, chunked(both))[cut:], settled),
+            figures(matte(model, chunked(b)), settled),
+            figures(matte(model, warmed)[cut:], settled),
         ]
         row.insert(1, "yes" if found == [cut] else f"no: {found}")
         print(f"| {' | '.join(row)} |", flush=True)
@@ -128,19 +128,19 @@ def chunked(frames: Frames) -> Iterator[SourceChunk]:
         yield SourceChunk(src, tuple(range(start, start + len(src))))
 
 
-def matte(matter: Matter, chunks: Iterable[SourceChunk]) -> Frames:
+def matte(model: MattingModel, chunks: Iterable[SourceChunk]) -> Frames:
     """Alpha of a video, [T,H,W]; at the ratio that the pipeline would choose."""
     chunks = iter(chunks)
     first = next(chunks)
     height, width = first.src.shape[1:3]
-    session = matter.session(MatteOptions().ratio_for(width, height))
+    session = model.session(MatteOptions().ratio_for(width, height))
     mattes = session.matte_all(chain([first], chunks), Stopwatch())
     return np.concatenate([chunk.pha for chunk in mattes])
 
 
-def matte_settled(matter: Matter, clip: Frames) -> Frames:
+def matte_settled(model: MattingModel, clip: Frames) -> Frames:
     before = np.concatenate([clip, clip[::-1]])
-    return matte(matter, chunked(np.concatenate([before, clip])))[len(before) :]
+    return matte(model, chunked(np.concatenate([before, clip])))[len(before) :]
 
 
 def figures(pha: Frames, settled: Frames) -> str:

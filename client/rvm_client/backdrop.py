@@ -20,7 +20,7 @@ from rvm_client.errors import InputError
 from rvm_client.frames import UInt8Array, VideoInfo
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pixels.compositing import Colour
-from rvm_client.prefetch import Background
+from rvm_client.prefetch import Prefetch
 
 # Formats without code of their own in them; no vector graphics, no PostScript.
 _IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -52,7 +52,7 @@ def open_backdrop(
         return
     with VideoReader(background, options) as reader:
         stretch = float(reader.info.sample_aspect_ratio / info.sample_aspect_ratio)
-    with Background(_endless(background, options), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
+    with Prefetch(_endless(background, options), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
         yield VideoBackdrop(pictures, width, height, stretch)
 
 

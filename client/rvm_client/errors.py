@@ -10,9 +10,9 @@
         ServerUnreachableError  nothing answers at its address
         InferenceError          it refused or failed a request
       OutputError        the result could not be encoded or written
-        HardwareEncoderError  an encoder on a card gave up; one in software may do it
+        HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
-      CancelledError     somebody asked to stop
+      StoppedError     somebody asked to stop
 
 A message is one sentence that names the value and the likely fix. It is shown to users as
 it is, so it never carries a secret.
@@ -72,14 +72,14 @@ class OutputError(RvmError):
 
 
 class HardwareEncoderError(OutputError):
-    """An encoder on a card failed on the way; the same work may be done in software."""
+    """An encoder on a GPU failed on the way; the same work may be done in software."""
 
 
 class UploadError(OutputError):
     """The result could not be stored."""
 
 
-class CancelledError(RvmError):
+class StoppedError(RvmError):
     """The work was stopped before it was done."""
 
     exit_code = 130

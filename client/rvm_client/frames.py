@@ -74,7 +74,7 @@ class VideoInfo:
     origin_seconds: Fraction = Fraction(0)
     """The time on the file's clock that timestamp 0 stands for: not 0 after a trimmed start."""
     color_primaries: int = 1
-    """Of the RGB that comes out, by ITU-T H.273; 1 is BT.709, also where nothing is said."""
+    """Primaries of the RGB that comes out, by ITU-T H.273; 1 is BT.709, also where nothing is said."""
     color_trc: int = 1
     """Transfer characteristics of the RGB that comes out, likewise."""
     tone_mapped: bool = False

@@ -1,7 +1,7 @@
 """What this machine has for one process: cores, a heap, the video engines of an NVIDIA GPU.
 
 NVDEC decodes, NVENC encodes; FFmpeg loads the driver's libraries by itself. Whether an engine can
-do what is asked, only opening it tells: data-centre cards have no NVENC, others limit the size of
+do what is asked, only opening it tells: data-centre GPUs have no NVENC, others limit the size of
 pictures and the number of encoders. So nothing is probed: who opens one is ready for an error,
 goes on in software, and says so here.
 """
@@ -25,16 +25,16 @@ CGROUP_FOLDER = Path("/sys/fs/cgroup")
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
 
-# The driver's control device; containers that are given a card have it too.
+# The driver's control device; containers that are given a GPU have it too.
 _CONTROL_DEVICE = "nvidiactl"
 
 # What FFmpeg's wrappers of the driver mean by their error codes, where its own words mislead.
 _MEANINGS = {
     errno.EPERM: "the libraries of the NVIDIA driver cannot be loaded",
-    errno.ENOSYS: "the driver is older than 570, or the card cannot do this",
-    errno.ENOMEM: "the card has no memory left",
+    errno.ENOSYS: "the driver is older than 570, or the GPU cannot do this",
+    errno.ENOMEM: "the GPU has no memory left",
 }
-_REFUSED = "the driver refuses; the card may lack this engine, or have no session of it free"
+_REFUSED = "the driver refuses; the GPU may lack this engine, or have no session of it free"
 _said = set[str]()
 
 
@@ -75,7 +75,7 @@ def share_one_heap() -> None:
 
 @dataclass(frozen=True)
 class Hardware:
-    """Which codecs may run on an NVIDIA card."""
+    """Which codecs may run on an NVIDIA GPU."""
 
     device_folder: Path | None = None
     """Where the driver puts its device files: /dev. None: all codecs run in software."""
@@ -86,8 +86,8 @@ class Hardware:
         return cls(Path("/dev") if settings.hardware_codecs == "auto" else None)
 
     @property
-    def has_card(self) -> bool:
-        """Whether there seems to be a card; its libraries are not touched to find out."""
+    def has_gpu(self) -> bool:
+        """Whether there seems to be a GPU; its libraries are not touched to find out."""
         return self.device_folder is not None and (self.device_folder / _CONTROL_DEVICE).exists()
 
 

@@ -79,7 +79,7 @@ class MatteOptions:
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
     limits: Limits = field(default_factory=Limits)
     hardware: Hardware = field(default_factory=Hardware)
-    """Where a card may be that decodes and encodes; by default it is not looked for."""
+    """Where a GPU may be that decodes and encodes; by default it is not looked for."""
     frames_per_request: int | None = None
     """T; None chooses by the size of the picture."""
 

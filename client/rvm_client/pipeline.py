@@ -15,15 +15,15 @@ from rvm_client.backdrop import open_backdrop
 from rvm_client.decode.reader import VideoReader
 from rvm_client.encode.formats import VIDEO_FORMATS
 from rvm_client.encode.writer import open_writer, takes_planes
-from rvm_client.errors import CancelledError, HardwareEncoderError
+from rvm_client.errors import HardwareEncoderError, StoppedError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
 from rvm_client.machine import Hardware, say_once
 from rvm_client.matte.chunk_size import frames_per_request
-from rvm_client.matte.session import Matter, MattingSession
+from rvm_client.matte.session import MattingModel, MattingSession
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import GREEN
-from rvm_client.prefetch import Background
+from rvm_client.prefetch import Prefetch
 from rvm_client.scenes.warm_up import with_warm_up
 from rvm_client.sound.track import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
@@ -69,7 +69,7 @@ class MatteResult:
     average_fps: float
     duration_seconds: float
     bytes: int
-    """Of all files."""
+    """The bytes of all files."""
     downsample_ratio: float
     transport: str
     """How frames went to the model: "shared memory" or "gRPC"."""
@@ -77,7 +77,7 @@ class MatteResult:
     """What they were: "RGB" or "I420"."""
     video_decoder: str
     video_encoder: str
-    """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a card."""
+    """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a GPU."""
     model_version: str
     processing_seconds: float
     stage_seconds: StageSeconds
@@ -88,7 +88,7 @@ class MatteResult:
 def matte_video(
     source: Path,
     target: Path,
-    matter: Matter,
+    model: MattingModel,
     options: MatteOptions,
     *,
     on_progress: Callable[[MatteProgress], None] | None = None,
@@ -96,26 +96,26 @@ def matte_video(
 ) -> MatteResult:
     """Matte the video file `source` into `target`. All or nothing is written.
 
-    If an encoder on a card fails on the way, everything is done once more in software.
+    If an encoder on a GPU fails on the way, everything is done once more in software.
 
     Raises:
         InputError: the source cannot be decoded.
         ServerError: the Triton server failed.
         OutputError: the target cannot be written.
-        CancelledError: `cancelled` was set.
+        StoppedError: `cancelled` was set.
     """
     try:
-        return _matte_video(source, target, matter, options, on_progress, cancelled)
+        return _matte_video(source, target, model, options, on_progress, cancelled)
     except HardwareEncoderError as exc:
         say_once(f"A video is matted again, with codecs in software: {exc}")
     software = replace(options, hardware=Hardware())
-    return _matte_video(source, target, matter, software, on_progress, cancelled)
+    return _matte_video(source, target, model, software, on_progress, cancelled)
 
 
 def _matte_video(
     source: Path,
     target: Path,
-    matter: Matter,
+    model: MattingModel,
     options: MatteOptions,
     on_progress: Callable[[MatteProgress], None] | None,
     cancelled: threading.Event | None,
@@ -123,7 +123,7 @@ def _matte_video(
     started_s = time.monotonic()
     watches, cuts, warnings = _Watches(), list[int](), list[str]()
     with ExitStack() as stack:
-        in_planes = matter.takes_planes and takes_planes(options)
+        in_planes = model.takes_planes and takes_planes(options)
         reader = stack.enter_context(VideoReader(source, options, takes_planes=in_planes))
         info = reader.info
         backdrop = stack.enter_context(
@@ -134,7 +134,7 @@ def _matte_video(
             open_writer(target, options, info, backdrop=backdrop, sound=sound)
         )
         count = _chunk_frames(options, info)
-        session = stack.enter_context(_session(matter, options, info, count))
+        session = stack.enter_context(_session(model, options, info, count))
         for chunk in _decode_and_matte(stack, reader, session, options, count, watches, cuts):
             _check_cancelled(cancelled)
             with watches.encode:
@@ -180,7 +180,7 @@ def transcode(
     """Encode a result that has alpha again as the type of `options`; nothing is matted.
 
     Raises:
-        InputError, OutputError, CancelledError: as `matte_video`.
+        InputError, OutputError, StoppedError: as `matte_video`.
     """
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source, options, keeps_alpha=True))
@@ -218,17 +218,17 @@ def _decode_and_matte(
             on_cut=cuts.append,
         )
     staged = session.staged(decoded)
-    chunks = stack.enter_context(Background(staged, depth=_QUEUE_DEPTH, name="decode"))
+    chunks = stack.enter_context(Prefetch(staged, depth=_QUEUE_DEPTH, name="decode"))
     mattes = session.matte_all(chunks, watches.matte)
-    return stack.enter_context(Background(mattes, depth=_QUEUE_DEPTH, name="matte"))
+    return stack.enter_context(Prefetch(mattes, depth=_QUEUE_DEPTH, name="matte"))
 
 
 def _session(
-    matter: Matter, options: MatteOptions, info: VideoInfo, frames_per_chunk: int
+    model: MattingModel, options: MatteOptions, info: VideoInfo, frames_per_chunk: int
 ) -> MattingSession:
     width, height = info.width_pixels, info.height_pixels
     largest_chunk = ChunkShape(frames_per_chunk, height, width)
-    return matter.session(options.ratio_for(width, height), largest_chunk, info.layout)
+    return model.session(options.ratio_for(width, height), largest_chunk, info.layout)
 
 
 def _open_sound(
@@ -255,12 +255,12 @@ def _open_sound(
 def _chunk_frames(options: MatteOptions, info: VideoInfo) -> int:
     if options.frames_per_request is not None:
         return options.frames_per_request
-    on_card = options.hardware.has_card
+    on_gpu = options.hardware.has_gpu
     return frames_per_request(
-        info.width_pixels, info.height_pixels, on_card=on_card, layout=info.layout
+        info.width_pixels, info.height_pixels, on_gpu=on_gpu, layout=info.layout
     )
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:
     if cancelled is not None and cancelled.is_set():
-        raise CancelledError("the work was cancelled")
+        raise StoppedError("the work was cancelled")

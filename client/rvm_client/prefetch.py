@@ -19,7 +19,7 @@ class _End:
         self.error = error
 
 
-class Background(Generic[T]):
+class Prefetch(Generic[T]):
     """Reads `source` ahead in a thread, at most `depth` items.
 
     An exception of the source is raised again in the reader. Leaving the context ends the

@@ -10,7 +10,7 @@ OUTPUTS = ("fgr", "pha", *STATES_OUT)
 
 
 class Layout(str, Enum):
-    """Of the pictures on the wire. Each layout is a model of its own, of the same weights."""
+    """How the pixels of pictures lie on the wire. Each layout is a model of its own, of the same weights."""
 
     RGB = "rgb"  # bytes of RGB, full range
     YUV = "yuv"  # a codec's own planes, packed as I420; matrix and range are the caller's
@@ -28,7 +28,7 @@ class Layout(str, Enum):
 
 
 class Precision(str, Enum):
-    """Of the weights and of the states on the wire."""
+    """The precision of the weights and of the states on the wire."""
 
     FP32 = "fp32"
     FP16 = "fp16"

@@ -58,14 +58,14 @@ HALVED_CHROMA = Tolerance(pha_max=255, mean=2, fgr_max=255)
 
 
 def difference(actual: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> Difference:
-    """Of (fgr, pha) pairs of uint8 tensors of the same shapes."""
+    """The differences of (fgr, pha) pairs of uint8 tensors of the same shapes."""
     fgr = (actual[0].int() - expected[0].int()).abs().float()
     pha = (actual[1].int() - expected[1].int()).abs().float()
     return Difference(float(pha.max()), float(pha.mean()), float(fgr.max()), float(fgr.mean()))
 
 
 def worst(found: list[Difference]) -> Difference:
-    """Of each figure the largest."""
+    """The largest of each figure."""
     return Difference(
         max(d.pha_max for d in found),
         max(d.pha_mean for d in found),

@@ -26,7 +26,7 @@ class Repository:
 
     @property
     def model_folder(self) -> Path:
-        """Of the model of this layout."""
+        """The folder of the model of this layout."""
         return self.path / self.layout.model_name
 
     def versions(self) -> list[int]:
@@ -37,7 +37,7 @@ class Repository:
         return sorted(int(name) for name in names if _is_version(name))
 
     def version_folder(self, version: int) -> Path:
-        """Of a version, published or not."""
+        """The folder of a version, published or not."""
         return self.model_folder / str(version)
 
     def choose_version(self, version: int | None) -> int:

@@ -34,7 +34,7 @@ class Subject:
     device: str = "cpu"
 
     def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
-        """Of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
+        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
         src, dtype = pictures(rgb, self.layout), self.precision.dtype
         return run(self.model, src, ratio, chunks, dtype, self.device, _matrices(self.layout))
 

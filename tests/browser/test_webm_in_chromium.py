@@ -16,7 +16,7 @@ from rvm_client.decode.reader import VideoReader
 from rvm_client.decode.stills import read_rgba_at
 from rvm_client.encode.writer import open_writer
 from rvm_client.frames import MatteChunk, OutputType, UInt8Array
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 from rvm_client.sound.track import SoundTrack
@@ -80,8 +80,8 @@ def portrait(folder: Path, triton_url: str) -> tuple[Path, Path]:
     frames = [*INT8_CASES[0].src, *INT8_CASES[0].src[::-1]] * 2
     source = write_clip(folder / "portrait.mp4", frames, rate=Fraction(30))
     target = folder / "portrait.webm"
-    with Matter(triton_url) as matter:
-        matte_video(source, target, matter, MatteOptions(OutputType.ALPHA))
+    with MattingModel(triton_url) as model:
+        matte_video(source, target, model, MatteOptions(OutputType.ALPHA))
     return source, target
 
 

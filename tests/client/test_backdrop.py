@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.client.test_encode import video_info
+from tests.client.encode.test_writer import video_info
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
 
 from rvm_client.backdrop import open_backdrop

@@ -1,6 +1,6 @@
-"""Codecs on a card: which are chosen, and what happens where the card does not do it.
+"""Codecs on a GPU: which are chosen, and what happens where the GPU does not do it.
 
-A folder with the driver's control device says that there is a card. FFmpeg then really asks the
+A folder with the driver's control device says that there is a GPU. FFmpeg then really asks the
 driver, which finds none to use, here as on a machine that has one.
 """
 
@@ -42,12 +42,12 @@ from rvm_client.options import MatteOptions
 from rvm_client.pixels.compositing import plane_rows
 
 FRAMES = 40
-OF_THE_CARD = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
+OF_THE_GPU = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 
 
 @pytest.fixture
-def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hardware:
-    """A card, of which the driver knows nothing."""
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hardware:
+    """A GPU, of which the driver knows nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(machine, "_said", set())
     folder = tmp_path / "dev"
@@ -64,16 +64,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(path, frames, options={"g": "12", "bf": "3"})
 
 
-def test_a_card_is_looked_for_where_the_setting_allows_it(
+def test_a_gpu_is_looked_for_where_the_setting_allows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Hardware.configured(Settings()).device_folder == Path("/dev")
     monkeypatch.setenv("RVM_HARDWARE_CODECS", "off")
-    assert not Hardware.configured(Settings()).has_card
-    assert not MatteOptions().hardware.has_card
-    assert not Hardware(tmp_path).has_card
+    assert not Hardware.configured(Settings()).has_gpu
+    assert not MatteOptions().hardware.has_gpu
+    assert not Hardware(tmp_path).has_gpu
     (tmp_path / "nvidiactl").touch()
-    assert Hardware(tmp_path).has_card
+    assert Hardware(tmp_path).has_gpu
 
 
 # --- Decoding
@@ -89,30 +89,30 @@ def read(path: Path, options: MatteOptions) -> tuple[list[int], tuple[int, ...],
 @pytest.mark.parametrize(
     "options", [MatteOptions(), MatteOptions(start_seconds=0.5), MatteOptions(end_seconds=0.5)]
 )
-def test_what_no_card_decodes_is_decoded_by_software(
-    clip: Path, card: Hardware, caplog: pytest.LogCaptureFixture, options: MatteOptions
+def test_what_no_gpu_decodes_is_decoded_by_software(
+    clip: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture, options: MatteOptions
 ) -> None:
     by_software = read(clip, options)
     for _ in range(2):
-        assert read(clip, replace(options, hardware=card)) == by_software
+        assert read(clip, replace(options, hardware=gpu)) == by_software
     assert by_software[2] == "h264"
     assert [(r.levelno, r.name) for r in caplog.records] == [(logging.WARNING, machine.__name__)]
     assert "A source of h264 is decoded by software: " in caplog.text
 
 
-def test_what_suits_no_card_is_not_tried_on_one(
-    tmp_path: Path, card: Hardware, caplog: pytest.LogCaptureFixture
+def test_what_suits_no_gpu_is_not_tried_on_one(
+    tmp_path: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture
 ) -> None:
     picture = index_frame(5)
     odd = write_frames(tmp_path / "odd.webm", [frame_of(picture[:191])], codec="libvpx-vp9")
     full_chroma = write_clip(tmp_path / "444.mp4", [picture], pix_fmt="yuv444p")
     for path in (odd, full_chroma):
-        assert read(path, MatteOptions(hardware=card))[0] == [5]
+        assert read(path, MatteOptions(hardware=gpu))[0] == [5]
     assert not caplog.records
 
 
-def as_card_gives(frame: av.VideoFrame) -> av.VideoFrame:
-    return frame.reformat(format=OF_THE_CARD[frame.format.name])
+def as_gpu_gives(frame: av.VideoFrame) -> av.VideoFrame:
+    return frame.reformat(format=OF_THE_GPU[frame.format.name])
 
 
 def sources(folder: Path) -> Iterator[Path]:
@@ -141,11 +141,11 @@ def pictures_of(frames: list[av.VideoFrame], *, accurate: bool) -> list[UInt8Arr
     return pictures
 
 
-def test_frames_of_a_card_become_those_of_software(tmp_path: Path) -> None:
+def test_frames_of_a_gpu_become_those_of_software(tmp_path: Path) -> None:
     for path in sources(tmp_path):
         frames = list(read_frames(path))
         planar = Planar(320, 192)
-        again = [planar.frame(as_card_gives(frame)) for frame in frames]
+        again = [planar.frame(as_gpu_gives(frame)) for frame in frames]
         for before, after in zip(frames, again, strict=True):
             assert after.format.name == before.format.name.replace("yuvj", "yuv")
             for one, other in zip(before.planes, after.planes, strict=True):
@@ -160,15 +160,15 @@ def test_frames_of_a_card_become_those_of_software(tmp_path: Path) -> None:
             wanted = pictures_of(list(read_frames(path)), accurate=accurate)
             for picture, same in zip(wanted, pictures_of(again, accurate=accurate), strict=True):
                 assert np.array_equal(picture, same), path.name
-            again = [planar.frame(as_card_gives(frame)) for frame in frames]
+            again = [planar.frame(as_gpu_gives(frame)) for frame in frames]
 
 
-def test_frames_that_no_card_gave_are_not_taken() -> None:
+def test_frames_that_no_gpu_gave_are_not_taken() -> None:
     frame = frame_of(index_frame(0))
     with pytest.raises(HardwareError, match="cannot decode this kind or size"):
         Planar(320, 192).frame(frame)
     with pytest.raises(HardwareError, match="cut out of a larger one"):
-        Planar(304, 192).frame(as_card_gives(frame))
+        Planar(304, 192).frame(as_gpu_gives(frame))
 
 
 def timed_frames(times: list[int | None]) -> Iterator[av.VideoFrame]:
@@ -241,15 +241,15 @@ def write(path: Path, output_type: OutputType, hardware: Hardware) -> tuple[list
     "output_type",
     [OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE],
 )
-def test_what_no_card_encodes_is_encoded_by_software(
-    tmp_path: Path, card: Hardware, caplog: pytest.LogCaptureFixture, output_type: OutputType
+def test_what_no_gpu_encodes_is_encoded_by_software(
+    tmp_path: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture, output_type: OutputType
 ) -> None:
     by_software = write(tmp_path / "software" / "out.mp4", output_type, Hardware())
-    assert write(tmp_path / "card" / "out.mp4", output_type, card) == by_software
+    assert write(tmp_path / "gpu" / "out.mp4", output_type, gpu) == by_software
     assert by_software[1] == "libx264"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "A video is encoded by libx264 and not by h264_nvenc: " in caplog.text
-    frames = list(read_frames(tmp_path / "card" / "out.mp4"))
+    frames = list(read_frames(tmp_path / "gpu" / "out.mp4"))
     assert len(frames) == 12
     if output_type is not OutputType.MATTE:
         assert [read_index(to_rgb(frame)) for frame in frames] == list(range(12))
@@ -263,15 +263,15 @@ def test_what_no_card_encodes_is_encoded_by_software(
         (OutputType.PNG_SEQUENCE, "png"),
     ],
 )
-def test_what_no_card_can_encode_is_not_tried_on_one(
+def test_what_no_gpu_can_encode_is_not_tried_on_one(
     tmp_path: Path,
-    card: Hardware,
+    gpu: Hardware,
     caplog: pytest.LogCaptureFixture,
     output_type: OutputType,
     encoder: str,
 ) -> None:
-    path = tmp_path / "card" / f"out{output_type.suffix}"
-    assert write(path, output_type, card)[1] == encoder
+    path = tmp_path / "gpu" / f"out{output_type.suffix}"
+    assert write(path, output_type, gpu)[1] == encoder
     assert not caplog.records
 
 
@@ -302,13 +302,13 @@ def test_nvenc_gets_the_same_quality_as_libx264() -> None:
     h264 = VIDEO_FORMATS[OutputType.GREENSCREEN]
     assert h264.hardware is NVENC
     for options in QUALITY:
-        software, on_card = h264.options_for(options), NVENC.options_for(options)
-        assert on_card.get("cq") == software.get("crf")
-        assert on_card.get("b") == software.get("b")
-        assert "crf" not in on_card
+        software, on_gpu = h264.options_for(options), NVENC.options_for(options)
+        assert on_gpu.get("cq") == software.get("crf")
+        assert on_gpu.get("b") == software.get("b")
+        assert "crf" not in on_gpu
 
 
-# Stands for a card: it begins, and gives up at pictures that need more bits than it may use.
+# Stands for a GPU: it begins, and gives up at pictures that need more bits than it may use.
 GIVES_UP = HardwareEncoder(
     codec="dnxhd",
     codec_options={"profile": "dnxhr_lb", "qmax": "4"},
@@ -324,14 +324,14 @@ MOV = VideoFormat(
 )
 
 
-def test_a_card_that_gives_up_on_the_way_says_so(tmp_path: Path, card: Hardware) -> None:
+def test_a_gpu_that_gives_up_on_the_way_says_so(tmp_path: Path, gpu: Hardware) -> None:
     noise = np.random.default_rng(1)
     file = VideoFile(
         tmp_path / "out.mov",
         MOV,
         lambda picture: yuv_frame(picture.fgr, "yuv420p"),
         video_info(),
-        MatteOptions(hardware=card),
+        MatteOptions(hardware=gpu),
     )
     file.open()
     assert file.encoder == "dnxhd"

@@ -3,11 +3,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rvm_client.prefetch import Background
+from rvm_client.prefetch import Prefetch
 
 
 def test_hands_on_all_items_in_order() -> None:
-    with Background(iter(range(100)), depth=2, name="numbers") as numbers:
+    with Prefetch(iter(range(100)), depth=2, name="numbers") as numbers:
         assert list(numbers) == list(range(100))
 
 
@@ -22,7 +22,7 @@ def test_reads_no_further_ahead_than_its_depth() -> None:
             produced.release()
             yield number
 
-    with Background(source(), depth=3, name="numbers") as numbers:
+    with Prefetch(source(), depth=3, name="numbers") as numbers:
         # Three lie in the queue, and the fourth waits for room: never a fifth.
         for _ in range(4):
             assert produced.acquire(timeout=5)
@@ -37,7 +37,7 @@ def test_an_error_of_the_source_reaches_the_reader_after_the_items_before_it() -
         yield 1
         raise ValueError("no more")
 
-    with Background(source(), depth=1, name="numbers") as numbers:
+    with Prefetch(source(), depth=1, name="numbers") as numbers:
         assert next(numbers) == 1
         with pytest.raises(ValueError, match="no more"):
             next(numbers)
@@ -53,7 +53,7 @@ def test_leaving_early_ends_the_thread_and_closes_the_source() -> None:
         finally:
             closed.set()
 
-    with Background(source(), depth=1, name="endless numbers") as numbers:
+    with Prefetch(source(), depth=1, name="endless numbers") as numbers:
         next(numbers)
     assert closed.is_set()
     assert "endless numbers" not in {thread.name for thread in threading.enumerate()}
@@ -61,8 +61,8 @@ def test_leaving_early_ends_the_thread_and_closes_the_source() -> None:
 
 def test_stages_in_a_row_end_together() -> None:
     with (
-        Background(iter(range(1000)), depth=1, name="first") as first,
-        Background((n * 2 for n in first), depth=1, name="second") as second,
+        Prefetch(iter(range(1000)), depth=1, name="first") as first,
+        Prefetch((n * 2 for n in first), depth=1, name="second") as second,
     ):
         assert next(second) == 0
     assert not {"first", "second"} & {thread.name for thread in threading.enumerate()}

@@ -283,7 +283,7 @@ def test_starts_the_entry_and_checks_triton() -> None:
     assert subprocess.run([shell[0], "-n", shell[1], shell[2]]).returncode == 0
 
 
-def test_asks_for_the_video_engines_of_the_card() -> None:
+def test_asks_for_the_video_engines_of_the_gpu() -> None:
     settings = " ".join(values("ENV", LAST_STAGE))
     (capabilities,) = re.findall(r"NVIDIA_DRIVER_CAPABILITIES=(\S+)", settings)
     assert {"compute", "utility", "video"} <= set(capabilities.split(","))

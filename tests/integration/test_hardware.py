@@ -1,4 +1,4 @@
-"""Whole jobs on a machine whose card does not do what it should."""
+"""Whole jobs on a machine whose GPU does not do what it should."""
 
 import logging
 from pathlib import Path
@@ -10,14 +10,14 @@ from tests.support.clips import index_frame, read_frames, write_clip
 from rvm_client.encode.formats import VIDEO_FORMATS, HardwareEncoder, VideoFormat
 from rvm_client.frames import OutputType, UInt8Array
 from rvm_client.machine import Hardware
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 from rvm_client.server.server import TritonServer
 
 FRAMES = 24
 
-# Stands for a card: it begins, and gives up at pictures that need more bits than it may use.
+# Stands for a GPU: it begins, and gives up at pictures that need more bits than it may use.
 GIVES_UP = VideoFormat(
     container="mov",
     codec="libx264",
@@ -34,7 +34,7 @@ GIVES_UP = VideoFormat(
 
 @pytest.fixture
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MatteOptions:
-    """With a card, of which the driver knows nothing."""
+    """With a GPU, of which the driver knows nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     folder = tmp_path / "dev"
     folder.mkdir()
@@ -51,16 +51,16 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", quiet + busy)
 
 
-def test_a_job_goes_on_where_the_card_does_not(
+def test_a_job_goes_on_where_the_gpu_does_not(
     clip: Path, tmp_path: Path, options: MatteOptions, echo_server: TritonServer
 ) -> None:
-    with Matter(echo_server.grpc_url) as matter:
-        result = matte_video(clip, tmp_path / "out.mp4", matter, options)
+    with MattingModel(echo_server.grpc_url) as model:
+        result = matte_video(clip, tmp_path / "out.mp4", model, options)
     assert (result.video_decoder, result.video_encoder) == ("h264", "libx264")
     assert result.frames == len(list(read_frames(result.path))) == FRAMES
 
 
-def test_a_job_is_done_again_where_the_card_gives_up_on_the_way(
+def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
     clip: Path,
     tmp_path: Path,
     options: MatteOptions,
@@ -70,11 +70,11 @@ def test_a_job_is_done_again_where_the_card_gives_up_on_the_way(
 ) -> None:
     monkeypatch.setitem(VIDEO_FORMATS, OutputType.GREENSCREEN, GIVES_UP)
     progress = []
-    with Matter(echo_server.grpc_url) as matter:
+    with MattingModel(echo_server.grpc_url) as model:
         result = matte_video(
             clip,
             tmp_path / "out.mov",
-            matter,
+            model,
             options,
             on_progress=lambda done: progress.append(done.frames_done),
         )

@@ -12,9 +12,9 @@ from PIL import Image
 from tests.support.clips import alpha_plane, read_frames, write_clip
 from tests.support.pngs import read_png_sequence
 
-from rvm_client.errors import CancelledError, InferenceError, InputError, ServerUnreachableError
+from rvm_client.errors import InferenceError, InputError, ServerUnreachableError, StoppedError
 from rvm_client.frames import FileRole, OutputType, SourceChunk, UInt8Array
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, matte_video
 from rvm_export.goldens import INT8_CASES
@@ -29,8 +29,8 @@ def portrait() -> UInt8Array:
 
 
 @pytest.fixture
-def matter(triton_url: str) -> Iterator[Matter]:
-    with Matter(triton_url) as connection:
+def model(triton_url: str) -> Iterator[MattingModel]:
+    with MattingModel(triton_url) as connection:
         yield connection
 
 
@@ -44,10 +44,10 @@ def clip(portrait: UInt8Array, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def matte_frames(
-    matter: Matter, frames: UInt8Array, frames_per_request: int, ratio: float
+    model: MattingModel, frames: UInt8Array, frames_per_request: int, ratio: float
 ) -> tuple[UInt8Array, UInt8Array]:
     """fgr [T,H,W,3] and pha [T,H,W] of a whole video."""
-    session = matter.session(ratio)
+    session = model.session(ratio)
     chunks = [
         session.matte(SourceChunk(part, tuple(range(len(part)))))
         for part in np.split(frames, range(frames_per_request, len(frames), frames_per_request))
@@ -62,13 +62,13 @@ def levels_apart(a: UInt8Array, b: UInt8Array) -> npt.NDArray[np.int16]:
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_frames_per_request_do_not_change_the_result(
-    matter: Matter, portrait: UInt8Array, ratio: float
+    model: MattingModel, portrait: UInt8Array, ratio: float
 ) -> None:
     frames = np.concatenate([portrait, portrait[::-1]])[:10]
-    by_one = matte_frames(matter, frames, 1, ratio)
+    by_one = matte_frames(model, frames, 1, ratio)
     for frames_per_request in (3, 8):
         for one, several in zip(
-            by_one, matte_frames(matter, frames, frames_per_request, ratio), strict=True
+            by_one, matte_frames(model, frames, frames_per_request, ratio), strict=True
         ):
             # Sums in another order may round to the next level here and there.
             assert levels_apart(one, several).max() <= 1
@@ -76,11 +76,11 @@ def test_frames_per_request_do_not_change_the_result(
 
 
 def test_two_videos_on_one_server_do_not_disturb_each_other(
-    matter: Matter, portrait: UInt8Array
+    model: MattingModel, portrait: UInt8Array
 ) -> None:
     other = portrait[::-1, :, ::-1].copy()
-    alone = matte_frames(matter, portrait, 1, 0.5), matte_frames(matter, other, 1, 0.5)
-    first, second = matter.session(0.5), matter.session(0.5)
+    alone = matte_frames(model, portrait, 1, 0.5), matte_frames(model, other, 1, 0.5)
+    first, second = model.session(0.5), model.session(0.5)
     for index in range(len(portrait)):
         a = first.matte(SourceChunk(portrait[index : index + 1], (index,)))
         b = second.matte(SourceChunk(other[index : index + 1], (index,)))
@@ -89,20 +89,20 @@ def test_two_videos_on_one_server_do_not_disturb_each_other(
         assert np.array_equal(a.fgr[0], alone[0][0][index])
 
 
-def test_the_state_is_carried(matter: Matter, portrait: UInt8Array) -> None:
-    _, carried = matte_frames(matter, portrait, 1, 0.5)
-    _, alone = matte_frames(matter, portrait[-1:], 1, 0.5)
+def test_the_state_is_carried(model: MattingModel, portrait: UInt8Array) -> None:
+    _, carried = matte_frames(model, portrait, 1, 0.5)
+    _, alone = matte_frames(model, portrait[-1:], 1, 0.5)
     assert levels_apart(carried[-1], alone[0]).mean() > 0.1
 
 
 @pytest.mark.parametrize("output_type", OutputType)
 def test_a_video_comes_out_whole(
-    matter: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+    model: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     target, preview = tmp_path / f"out{output_type.suffix}", tmp_path / "preview.jpg"
     seen: list[MatteProgress] = []
     options = MatteOptions(output_type=output_type, preview=preview)
-    result = matte_video(clip, target, matter, options, on_progress=seen.append)
+    result = matte_video(clip, target, model, options, on_progress=seen.append)
     times_in = [frame.time for frame in read_frames(clip)]
     source = next(read_frames(clip))
     shape = (source.height, source.width)
@@ -134,12 +134,12 @@ def times_and_shapes(
 
 @pytest.mark.parametrize("output_type", [OutputType.ALPHA, OutputType.ALPHA_PRORES])
 def test_the_alpha_of_the_file_is_the_model_s(
-    matter: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+    model: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     decoded = np.stack([f.to_ndarray(format="rgb24") for f in read_frames(clip)])
-    _, reference = matte_frames(matter, decoded.astype(np.uint8), 4, 0.5)
+    _, reference = matte_frames(model, decoded.astype(np.uint8), 4, 0.5)
     target = tmp_path / f"out{output_type.suffix}"
-    matte_video(clip, target, matter, MatteOptions(output_type=output_type, downsample_ratio=0.5))
+    matte_video(clip, target, model, MatteOptions(output_type=output_type, downsample_ratio=0.5))
     frames = read_frames(target, decoder=DECODERS.get(output_type))
     differences = [
         np.abs(alpha_plane(frame) - expected).mean()
@@ -149,10 +149,10 @@ def test_the_alpha_of_the_file_is_the_model_s(
 
 
 def test_person_is_opaque_and_background_transparent(
-    matter: Matter, clip: Path, tmp_path: Path
+    model: MattingModel, clip: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out.webm"
-    matte_video(clip, target, matter, MatteOptions(OutputType.ALPHA))
+    matte_video(clip, target, model, MatteOptions(OutputType.ALPHA))
     *_, last = read_frames(target, decoder="libvpx-vp9")
     alpha = alpha_plane(last)
     height, width = alpha.shape
@@ -160,13 +160,13 @@ def test_person_is_opaque_and_background_transparent(
     assert alpha[: height // 4, -width // 6 :].mean() < 5
 
 
-def test_a_cancelled_job_leaves_nothing(matter: Matter, clip: Path, tmp_path: Path) -> None:
+def test_a_cancelled_job_leaves_nothing(model: MattingModel, clip: Path, tmp_path: Path) -> None:
     cancelled = threading.Event()
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         matte_video(
             clip,
             tmp_path / "out.webm",
-            matter,
+            model,
             MatteOptions(OutputType.ALPHA, frames_per_request=2),
             on_progress=lambda _: cancelled.set(),
             cancelled=cancelled,
@@ -176,12 +176,12 @@ def test_a_cancelled_job_leaves_nothing(matter: Matter, clip: Path, tmp_path: Pa
 
 
 def test_a_source_that_ends_in_damage_leaves_nothing(
-    matter: Matter, clip: Path, tmp_path: Path
+    model: MattingModel, clip: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(clip.read_bytes()[:2000])
     with pytest.raises(InputError):
-        matte_video(broken, tmp_path / "out.webm", matter, MatteOptions(OutputType.ALPHA))
+        matte_video(broken, tmp_path / "out.webm", model, MatteOptions(OutputType.ALPHA))
     assert list(tmp_path.iterdir()) == [broken]
 
 
@@ -189,12 +189,12 @@ def test_no_server_is_a_clear_error(unused_port: int) -> None:
     with pytest.raises(
         ServerUnreachableError, match=f"no Triton server answers at .*{unused_port}"
     ):
-        Matter(f"127.0.0.1:{unused_port}")
+        MattingModel(f"127.0.0.1:{unused_port}")
 
 
-def test_a_refused_request_is_a_clear_error(matter: Matter, portrait: UInt8Array) -> None:
-    states = matter.start_states()
+def test_a_refused_request_is_a_clear_error(model: MattingModel, portrait: UInt8Array) -> None:
+    states = model.start_states()
     with pytest.raises(InferenceError, match="refused the request"):
-        matter.infer(portrait[np.newaxis, :1], states, 7.0)
-    _, pha, _ = matter.infer(portrait[np.newaxis, :1], states, 1.0)
+        model.infer(portrait[np.newaxis, :1], states, 7.0)
+    _, pha, _ = model.infer(portrait[np.newaxis, :1], states, 1.0)
     assert pha.shape == (1, 1, *portrait.shape[1:3], 1)

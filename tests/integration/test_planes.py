@@ -22,7 +22,7 @@ from tests.support.clips import (
 
 from rvm_client.errors import ServerError
 from rvm_client.frames import FileRole, OutputType, SourceChunk, UInt8Array
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteResult, matte_video
@@ -55,15 +55,15 @@ def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def both(both_url: str) -> Iterator[Matter]:
-    with Matter(both_url, prefers_planes=True) as matter:
-        yield matter
+def both(both_url: str) -> Iterator[MattingModel]:
+    with MattingModel(both_url, prefers_planes=True) as model:
+        yield model
 
 
 @pytest.fixture
-def rgb_only(triton_url: str) -> Iterator[Matter]:
-    with Matter(triton_url) as matter:
-        yield matter
+def rgb_only(triton_url: str) -> Iterator[MattingModel]:
+    with MattingModel(triton_url) as model:
+        yield model
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +98,11 @@ def in_rgb(frames: UInt8Array, layout: I420) -> UInt8Array:
 
 
 def mattes(
-    matter: Matter, frames: UInt8Array, layout: PixelLayout, shape: ChunkShape | None = None
+    model: MattingModel, frames: UInt8Array, layout: PixelLayout, shape: ChunkShape | None = None
 ) -> tuple[str, UInt8Array, UInt8Array]:
     """The transport's name, and fgr and pha of a whole video, two frames a request."""
     parts = [SourceChunk(frames[i : i + 2], tuple(range(i, i + 2))) for i in range(0, 8, 2)]
-    with matter.session(RATIO, shape, layout) as session:
+    with model.session(RATIO, shape, layout) as session:
         found = [
             (chunk.fgr.copy(), chunk.pha.copy())
             for chunk in session.matte_all(session.staged(parts), Stopwatch())
@@ -115,7 +115,7 @@ def mattes(
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [BT709, BT601])
 def test_planes_give_what_their_rgb_gives(
-    both: Matter, portrait: UInt8Array, matrix: int, full_range: bool
+    both: MattingModel, portrait: UInt8Array, matrix: int, full_range: bool
 ) -> None:
     """Whatever the planes of the source mean; those of the result are BT.709, limited range."""
     layout = I420(yuv_to_rgb(matrix, full_range=full_range))
@@ -145,15 +145,15 @@ def shown(frame: av.VideoFrame) -> UInt8Array:
 
 @pytest.mark.parametrize("output_type", PLANAR_TYPES)
 def test_the_files_are_those_of_rgb(
-    both: Matter, rgb_only: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+    both: MattingModel, rgb_only: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     """Frames, times, cuts, warm starts and all."""
     assert both.takes_planes
     assert not rgb_only.takes_planes
     options = MatteOptions(output_type, RATIO)
     ours, usual = (
-        matte_video(clip, tmp_path / f"{name}{output_type.suffix}", matter, options)
-        for name, matter in (("yuv", both), ("rgb", rgb_only))
+        matte_video(clip, tmp_path / f"{name}{output_type.suffix}", model, options)
+        for name, model in (("yuv", both), ("rgb", rgb_only))
     )
     assert (ours.pixel_layout, usual.pixel_layout) == ("I420", "RGB")
     assert (ours.transport, ours.model_version) == ("shared memory", "1")
@@ -187,9 +187,9 @@ def assert_alike(ours: Path, usual: Path, output_type: OutputType, role: FileRol
 
 def test_a_server_without_a_gpu_gets_rgb(both_url: str, clip: Path, tmp_path: Path) -> None:
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
-    with Matter(both_url) as matter:
-        assert not matter.takes_planes
-        result = matte_video(clip, tmp_path / "out.webm", matter, options)
+    with MattingModel(both_url) as model:
+        assert not model.takes_planes
+        result = matte_video(clip, tmp_path / "out.webm", model, options)
     assert result.pixel_layout == "RGB"
 
 
@@ -197,10 +197,10 @@ def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Pa
     """By an address of this machine that is not a loopback one by its spelling."""
     port = both_url.rpartition(":")[2]
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
-    with Matter(f"0.0.0.0:{port}", prefers_planes=True) as matter:
-        far = matte_video(clip, tmp_path / "far.webm", matter, options)
-    with Matter(both_url, prefers_planes=True) as matter:
-        near = matte_video(clip, tmp_path / "near.webm", matter, options)
+    with MattingModel(f"0.0.0.0:{port}", prefers_planes=True) as model:
+        far = matte_video(clip, tmp_path / "far.webm", model, options)
+    with MattingModel(both_url, prefers_planes=True) as model:
+        near = matte_video(clip, tmp_path / "near.webm", model, options)
     assert (far.transport, far.pixel_layout) == ("gRPC", "I420")
     assert (near.transport, near.pixel_layout) == ("shared memory", "I420")
     pairs = zip(read_frames(far.path), read_frames(near.path), strict=True)
@@ -211,7 +211,7 @@ def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Pa
 @pytest.mark.parametrize("matrix", [BT709, BT601])
 @pytest.mark.parametrize("output_type", [OutputType.ALPHA, OutputType.GREENSCREEN])
 def test_colours_of_the_source_are_kept(
-    both: Matter,
+    both: MattingModel,
     portrait: UInt8Array,
     tmp_path: Path,
     output_type: OutputType,
@@ -242,10 +242,10 @@ def test_colours_of_the_source_are_kept(
     assert np.abs(error).mean() < 5
 
 
-def person_in(matter: Matter, picture: UInt8Array) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
+def person_in(model: MattingModel, picture: UInt8Array) -> tuple[UInt8Array, npt.NDArray[np.bool_]]:
     """The foreground that the RGB model finds, and where it is the person, far from every edge."""
     src = picture[np.newaxis, np.newaxis]
-    fgr, pha, _ = matter.infer(src, matter.start_states(), RATIO)
+    fgr, pha, _ = model.infer(src, model.start_states(), RATIO)
     inside: npt.NDArray[np.bool_] = pha[0, 0, ..., 0] == 255
     for _ in range(8):
         inside = inside & np.roll(inside, 1, 0) & np.roll(inside, 1, 1)
@@ -255,7 +255,9 @@ def person_in(matter: Matter, picture: UInt8Array) -> tuple[UInt8Array, npt.NDAr
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_backgrounds(both: Matter, rgb_only: Matter, clip: Path, tmp_path: Path, kind: str) -> None:
+def test_backgrounds(
+    both: MattingModel, rgb_only: MattingModel, clip: Path, tmp_path: Path, kind: str
+) -> None:
     background = clip
     if kind == "image":
         background = tmp_path / "image.png"
@@ -268,7 +270,7 @@ def test_backgrounds(both: Matter, rgb_only: Matter, clip: Path, tmp_path: Path,
 
 
 def test_a_video_that_changes_on_its_way(
-    both: Matter, rgb_only: Matter, portrait: UInt8Array, tmp_path: Path
+    both: MattingModel, rgb_only: MattingModel, portrait: UInt8Array, tmp_path: Path
 ) -> None:
     """It begins in BT.709 and goes on in BT.601 of full range."""
     parts = [
@@ -320,7 +322,7 @@ UNFIT: dict[str, tuple[Callable[[Path, UInt8Array], Path], OutputType, dict[str,
 
 @pytest.mark.parametrize(("make", "output_type", "flags"), UNFIT.values(), ids=UNFIT)
 def test_what_does_not_fit_is_rgb(
-    both: Matter,
+    both: MattingModel,
     portrait: UInt8Array,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -347,4 +349,4 @@ def test_a_model_of_that_name_with_another_contract_is_refused(
         TritonServer.start(options) as server,
         pytest.raises(ServerError, match=f"{YUV_MODEL_NAME} at .*not the wire contract"),
     ):
-        Matter(server.grpc_url)
+        MattingModel(server.grpc_url)

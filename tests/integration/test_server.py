@@ -412,7 +412,7 @@ def test_serve_says_in_one_line_that_the_server_died(echo_options: ServerOptions
         os.kill(pid, signal.SIGKILL)
         _, message = process.communicate(timeout=GONE_WITHIN_S)
         assert process.returncode == ServerError.exit_code
-        assert re.fullmatch(r"rvm-serve: The Triton server ended \(killed by SIGKILL.*\n", message)
+        assert re.fullmatch(r"rvm-serve: the Triton server ended \(killed by SIGKILL.*\n", message)
     assert not leftovers(name, pid)
 
 

@@ -17,7 +17,7 @@ from tests.support.sound import (
 )
 
 from rvm_client.frames import FileRole, OutputType
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 from rvm_client.server.server import TritonServer
@@ -32,8 +32,8 @@ FRAME_SECONDS = 1 / 30
 
 
 @pytest.fixture
-def matter(echo_server: TritonServer) -> Iterator[Matter]:
-    with Matter(echo_server.grpc_url) as connection:
+def model(echo_server: TritonServer) -> Iterator[MattingModel]:
+    with MattingModel(echo_server.grpc_url) as connection:
         yield connection
 
 
@@ -49,10 +49,10 @@ def kinds(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("output_type", WITH_SOUND)
 def test_sound_is_kept_in_sync(
-    matter: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+    model: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     target = tmp_path / f"out{output_type.suffix}"
-    result = matte_video(clip, target, matter, MatteOptions(output_type))
+    result = matte_video(clip, target, model, MatteOptions(output_type))
     assert kinds(target) == ["video", "audio"]
     assert click_times(target) == pytest.approx(flash_times(target), abs=0.004)
     assert len(click_times(target)) == 2
@@ -62,32 +62,32 @@ def test_sound_is_kept_in_sync(
 
 
 def test_the_matte_beside_a_foreground_has_no_sound(
-    matter: Matter, clip: Path, tmp_path: Path
+    model: MattingModel, clip: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out.mp4"
-    result = matte_video(clip, target, matter, MatteOptions(OutputType.FOREGROUND_AND_MATTE))
+    result = matte_video(clip, target, model, MatteOptions(OutputType.FOREGROUND_AND_MATTE))
     assert kinds(result.files[FileRole.MATTE]) == ["video"]
 
 
-def test_a_matte_alone_has_no_sound(matter: Matter, clip: Path, tmp_path: Path) -> None:
+def test_a_matte_alone_has_no_sound(model: MattingModel, clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    matte_video(clip, target, matter, MatteOptions(OutputType.MATTE))
+    matte_video(clip, target, model, MatteOptions(OutputType.MATTE))
     assert kinds(target) == ["video"]
 
 
 def test_a_picture_sequence_has_no_trouble_with_sound(
-    matter: Matter, clip: Path, tmp_path: Path
+    model: MattingModel, clip: Path, tmp_path: Path
 ) -> None:
     options = MatteOptions(OutputType.PNG_SEQUENCE, end_seconds=0.2)
-    assert matte_video(clip, tmp_path / "out.zip", matter, options).warnings == ()
+    assert matte_video(clip, tmp_path / "out.zip", model, options).warnings == ()
 
 
 @pytest.mark.parametrize("output_type", WITH_SOUND)
 def test_sound_can_be_dropped(
-    matter: Matter, clip: Path, tmp_path: Path, output_type: OutputType
+    model: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     target = tmp_path / f"out{output_type.suffix}"
-    matte_video(clip, target, matter, MatteOptions(output_type, audio=False))
+    matte_video(clip, target, model, MatteOptions(output_type, audio=False))
     assert kinds(target) == ["video"]
 
 
@@ -95,7 +95,7 @@ def test_sound_can_be_dropped(
 @pytest.mark.parametrize("first_frame_seconds", [0.0, 0.5])
 @pytest.mark.parametrize("output_type", WITH_SOUND[:3])
 def test_a_trimmed_part_keeps_its_sync(
-    matter: Matter,
+    model: MattingModel,
     tmp_path: Path,
     output_type: OutputType,
     first_frame_seconds: float,
@@ -111,7 +111,7 @@ def test_a_trimmed_part_keeps_its_sync(
     )
     target = tmp_path / f"out{output_type.suffix}"
     options = MatteOptions(output_type, start_seconds=start_seconds, end_seconds=1.6)
-    result = matte_video(source, target, matter, options)
+    result = matte_video(source, target, model, options)
     seen, heard = flash_times(target), click_times(target)
     assert len(seen) == (1 if start_seconds == 1.0 else 2)
     assert heard == pytest.approx(seen, abs=0.004)
@@ -123,12 +123,12 @@ def test_a_trimmed_part_keeps_its_sync(
 
 @pytest.mark.parametrize("output_type", WITH_SOUND[:3])
 def test_broken_sound_never_fails_the_job(
-    matter: Matter, tmp_path: Path, output_type: OutputType
+    model: MattingModel, tmp_path: Path, output_type: OutputType
 ) -> None:
     source = write_sound_clip(tmp_path / "source.mp4", [Track()])
     damage(source, (-1, 9))
     target = tmp_path / f"out{output_type.suffix}"
-    result = matte_video(source, target, matter, MatteOptions(output_type))
+    result = matte_video(source, target, model, MatteOptions(output_type))
     assert "the sound is left out" in result.warnings[0]
     assert kinds(target) == ["video"]
     assert len(list(read_frames(target))) == 60

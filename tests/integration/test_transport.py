@@ -14,7 +14,7 @@ import tritonclient.grpc as triton
 
 from rvm_client.frames import MatteChunk, SourceChunk, UInt8Array
 from rvm_client.matte import shared_region
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.stopwatch import Stopwatch
 from rvm_export.goldens import INT8_CASES
@@ -49,7 +49,7 @@ def matte(
     url: str, frames: UInt8Array, frames_per_chunk: int, shape: ChunkShape | None
 ) -> tuple[str, list[MatteChunk]]:
     """The transport's name, and copies of all results."""
-    with Matter(url) as matter, matter.session(0.5, shape) as session:
+    with MattingModel(url) as model, model.session(0.5, shape) as session:
         staged = session.staged(chunks_of(frames, frames_per_chunk))
         return session.transport_name, [
             MatteChunk(chunk.fgr.copy(), chunk.pha.copy(), chunk.pts)
@@ -79,11 +79,11 @@ def test_shared_memory_gives_what_messages_give(
 def test_odd_sizes_and_ratios_fit(triton_url: str) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (5, 243, 481, 3), np.uint8)
     for ratio in (0.37, 0.123, 1.0):
-        with Matter(triton_url) as matter:
-            with matter.session(ratio, whole_shape(frames, 2)) as session:
+        with MattingModel(triton_url) as model:
+            with model.session(ratio, whole_shape(frames, 2)) as session:
                 staged = session.staged(chunks_of(frames, 2))
                 shared = [c.pha.copy() for c in session.matte_all(staged, Stopwatch())]
-            session = matter.session(ratio)
+            session = model.session(ratio)
             by_value = [c.pha for c in session.matte_all(chunks_of(frames, 2), Stopwatch())]
         assert all(np.array_equal(a, b) for a, b in zip(shared, by_value, strict=True))
 
@@ -93,8 +93,8 @@ def test_a_video_leaves_no_segment_and_no_registration(
 ) -> None:
     before = regions(client)
     with (
-        Matter(triton_url) as matter,
-        matter.session(0.5, whole_shape(portrait, 2)) as session,
+        MattingModel(triton_url) as model,
+        model.session(0.5, whole_shape(portrait, 2)) as session,
     ):
         session.matte(next(session.staged(chunks_of(portrait, 2))))
         assert len(regions(client) - before) == 1
@@ -128,9 +128,9 @@ def test_without_room_frames_go_in_messages_and_the_log_says_so(
 KILLED = """
 import sys, time
 import numpy as np
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.matte.transport import ChunkShape
-session = Matter(sys.argv[1]).session(0.5, ChunkShape(1, 64, 64))
+session = MattingModel(sys.argv[1]).session(0.5, ChunkShape(1, 64, 64))
 print(session.transport_name, flush=True)
 time.sleep(600)
 """

@@ -9,7 +9,7 @@ import pytest
 from tests.support.clips import alpha_plane, read_frames, write_clip
 
 from rvm_client.frames import OutputType, SourceChunk, UInt8Array
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.scenes.warm_up import with_warm_up
@@ -21,8 +21,8 @@ SCENE_FRAMES = 14
 
 
 @pytest.fixture
-def matter(triton_url: str) -> Iterator[Matter]:
-    with Matter(triton_url) as connection:
+def model(triton_url: str) -> Iterator[MattingModel]:
+    with MattingModel(triton_url) as connection:
         yield connection
 
 
@@ -47,9 +47,9 @@ def chunked(clip: UInt8Array, frames_per_chunk: int) -> Iterator[SourceChunk]:
         yield SourceChunk(src, tuple(range(start, start + len(src))))
 
 
-def matte(matter: Matter, chunks: Iterable[SourceChunk]) -> UInt8Array:
+def matte(model: MattingModel, chunks: Iterable[SourceChunk]) -> UInt8Array:
     """Alpha, [T,H,W]."""
-    mattes = matter.session(RATIO).matte_all(chunks, Stopwatch())
+    mattes = model.session(RATIO).matte_all(chunks, Stopwatch())
     return np.concatenate([chunk.pha for chunk in mattes])
 
 
@@ -57,20 +57,20 @@ def warm(clip: UInt8Array, frames_per_chunk: int) -> Iterator[SourceChunk]:
     return with_warm_up(chunked(clip, frames_per_chunk), frames_per_chunk=frames_per_chunk)
 
 
-def settled(matter: Matter, clip: UInt8Array) -> UInt8Array:
+def settled(model: MattingModel, clip: UInt8Array) -> UInt8Array:
     """Alpha where the model has seen the clip forth and back before."""
     before = np.concatenate([clip, clip[::-1]])
-    return matte(matter, chunked(np.concatenate([before, clip]), 7))[len(before) :]
+    return matte(model, chunked(np.concatenate([before, clip]), 7))[len(before) :]
 
 
 def levels_apart(a: UInt8Array, b: UInt8Array) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean())
 
 
-def test_a_warm_start_is_nearer_to_a_settled_run(matter: Matter, portrait: UInt8Array) -> None:
-    reference = settled(matter, portrait)
-    cold = matte(matter, chunked(portrait, 4))
-    warmed = matte(matter, warm(portrait, 4))
+def test_a_warm_start_is_nearer_to_a_settled_run(model: MattingModel, portrait: UInt8Array) -> None:
+    reference = settled(model, portrait)
+    cold = matte(model, chunked(portrait, 4))
+    warmed = matte(model, warm(portrait, 4))
     assert len(warmed) == len(portrait)
     for frame in range(3):
         cold_error = levels_apart(cold[frame], reference[frame])
@@ -78,25 +78,25 @@ def test_a_warm_start_is_nearer_to_a_settled_run(matter: Matter, portrait: UInt8
 
 
 def test_after_a_cut_the_old_scene_is_forgotten(
-    matter: Matter, portrait: UInt8Array, mirrored: UInt8Array
+    model: MattingModel, portrait: UInt8Array, mirrored: UInt8Array
 ) -> None:
     clip = np.concatenate([portrait, mirrored])
-    carried = matte(matter, chunked(clip, 4))[len(portrait) :]
-    warmed = matte(matter, warm(clip, 4))[len(portrait) :]
-    reference = settled(matter, mirrored)
+    carried = matte(model, chunked(clip, 4))[len(portrait) :]
+    warmed = matte(model, warm(clip, 4))[len(portrait) :]
+    reference = settled(model, mirrored)
     assert levels_apart(warmed[0], reference[0]) < 0.5 * levels_apart(carried[0], reference[0])
     # Nothing of the old scene is left: the same as if the new one were a video of its own.
-    alone = matte(matter, warm(mirrored, 4))
+    alone = matte(model, warm(mirrored, 4))
     assert np.abs(warmed.astype(np.int16) - alone).max() <= 1
 
 
 def test_frames_per_request_do_not_change_the_result(
-    matter: Matter, portrait: UInt8Array, mirrored: UInt8Array
+    model: MattingModel, portrait: UInt8Array, mirrored: UInt8Array
 ) -> None:
     clip = np.concatenate([portrait, mirrored])
-    by_one = matte(matter, warm(clip, 1))
+    by_one = matte(model, warm(clip, 1))
     for frames_per_chunk in (3, 8):
-        several = matte(matter, warm(clip, frames_per_chunk))
+        several = matte(model, warm(clip, frames_per_chunk))
         difference = np.abs(by_one.astype(np.int16) - several)
         # Sums in another order may round to the next level here and there.
         assert difference.max() <= 1
@@ -113,12 +113,12 @@ def clip_with_cut(
 
 @pytest.mark.parametrize("warm_start", [True, False])
 def test_the_video_keeps_its_frames_and_times(
-    matter: Matter, clip_with_cut: Path, tmp_path: Path, warm_start: bool
+    model: MattingModel, clip_with_cut: Path, tmp_path: Path, warm_start: bool
 ) -> None:
     seen: list[MatteProgress] = []
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=warm_start)
     target = tmp_path / "out.webm"
-    result = matte_video(clip_with_cut, target, matter, options, on_progress=seen.append)
+    result = matte_video(clip_with_cut, target, model, options, on_progress=seen.append)
     expected = 2 * SCENE_FRAMES
     times_in = [frame.time for frame in read_frames(clip_with_cut)]
     times_out = [frame.time for frame in read_frames(target)]
@@ -128,15 +128,17 @@ def test_the_video_keeps_its_frames_and_times(
     assert (result.cuts, result.warm_up_frames) == ((1, 24) if warm_start else (0, 0))
 
 
-def test_a_warm_start_is_the_default(matter: Matter, clip_with_cut: Path, tmp_path: Path) -> None:
+def test_a_warm_start_is_the_default(
+    model: MattingModel, clip_with_cut: Path, tmp_path: Path
+) -> None:
     def first_alpha(name: str, options: MatteOptions) -> tuple[MatteResult, UInt8Array]:
         target = tmp_path / name
-        result = matte_video(clip_with_cut, target, matter, options)
+        result = matte_video(clip_with_cut, target, model, options)
         frame = next(read_frames(target, decoder="libvpx-vp9"))
         return result, alpha_plane(frame).astype(np.uint8)
 
     decoded = np.stack([f.to_ndarray(format="rgb24") for f in read_frames(clip_with_cut)])
-    reference = settled(matter, decoded[:SCENE_FRAMES].astype(np.uint8))[0]
+    reference = settled(model, decoded[:SCENE_FRAMES].astype(np.uint8))[0]
     by_default, warmed = first_alpha("a.webm", MatteOptions(OutputType.ALPHA, RATIO))
     _, cold = first_alpha("b.webm", MatteOptions(OutputType.ALPHA, RATIO, warm_start=False))
     assert by_default.cuts == 1
@@ -151,7 +153,7 @@ def test_a_warm_start_is_the_default(matter: Matter, clip_with_cut: Path, tmp_pa
     ],
 )
 def test_a_trimmed_video_warms_up_on_what_is_before(
-    matter: Matter,
+    model: MattingModel,
     clip_with_cut: Path,
     tmp_path: Path,
     start_seconds: float,
@@ -159,7 +161,7 @@ def test_a_trimmed_video_warms_up_on_what_is_before(
     warm_up_frames: int,
 ) -> None:
     options = MatteOptions(OutputType.ALPHA, RATIO, start_seconds=start_seconds)
-    result = matte_video(clip_with_cut, tmp_path / "out.webm", matter, options)
+    result = matte_video(clip_with_cut, tmp_path / "out.webm", model, options)
     frames = 2 * SCENE_FRAMES - round(start_seconds * 25)
     assert result.frames == len(list(read_frames(result.path))) == frames
     assert (result.cuts, result.warm_up_frames) == (cuts, warm_up_frames)

@@ -28,7 +28,7 @@ from tests.support.put_server import PutServer
 from tests.support.runpod_server import RunPodServer
 
 from rvm_client.frames import OutputType
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 from rvm_export.goldens import INT8_CASES
@@ -134,8 +134,8 @@ def matted_here(triton_url: str, clips: ClipServer, tmp_path: Path) -> Path:
     """The same clip, matted without a worker, a download and an upload."""
     target = tmp_path / "here.webm"
     options = MatteOptions(OutputType.ALPHA, downsample_ratio=0.25)
-    with Matter(triton_url) as matter:
-        matte_video(clips.folder / "short.mp4", target, matter, options)
+    with MattingModel(triton_url) as model:
+        matte_video(clips.folder / "short.mp4", target, model, options)
     return target
 
 
@@ -164,7 +164,7 @@ def test_a_job_from_url_to_url(
     assert (output["frames"], output["downsample_ratio"]) == (FRAMES, 0.25)
     assert output["duration"] == pytest.approx(FRAMES / 30)
     assert (output["model_version"], output["pixel_layout"]) == ("1", "RGB")
-    # The latter on a machine with a card.
+    # The latter on a machine with a GPU.
     assert output["video_decoder"] in ("h264", "h264_nvdec")
     assert output["video_encoder"] == "libvpx-vp9"
     assert set(output["seconds"]) >= {"download", "processing", "upload", "total"}

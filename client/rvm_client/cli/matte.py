@@ -17,7 +17,7 @@ import click
 from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
-from rvm_client.errors import CancelledError, RvmError
+from rvm_client.errors import RvmError, StoppedError
 from rvm_client.machine import Hardware, share_one_heap
 from rvm_client.options import Limits
 from rvm_client.server.server import ServerOptions
@@ -81,7 +81,7 @@ def matte(
             job = CliJob(source, output, options, url, contact_sheet)
             result = do_job(job, settings, server, quiet=as_json)
     except KeyboardInterrupt:
-        _fail(CancelledError("stopped"), as_json)
+        _fail(StoppedError("stopped"), as_json)
     except RvmError as exc:
         _fail(exc, as_json)
     _report(result, as_json)

@@ -25,7 +25,7 @@ from rvm_client.encode.preview import check_preview_path
 from rvm_client.encode.writer import check_output_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.frames import OutputType
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server.starting import StartingServer
@@ -42,7 +42,7 @@ class CliJob:
     output: Path
     options: MatteOptions
     background_url: str | None
-    """Of the picture or video behind the person, in place of `options.background`."""
+    """The URL of the picture or video behind the person, in place of `options.background`."""
     contact_sheet: Path | None
 
 
@@ -62,9 +62,9 @@ def do_job(
             options = replace(options, background=file)
         path = stack.enter_context(_local_file(job.source, settings))
         check_source(path, options)
-        matter = stack.enter_context(_matter(server, settings))
+        model = stack.enter_context(_model(server, settings))
         progress = stack.enter_context(_progress_bar(quiet=quiet))
-        result = matte_video(path, job.output, matter, options, on_progress=progress)
+        result = matte_video(path, job.output, model, options, on_progress=progress)
         if job.contact_sheet is not None:
             write_contact_sheet(
                 path,
@@ -110,18 +110,18 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 
 
 @contextmanager
-def _matter(server: StartingServer | str, settings: Settings) -> Iterator[Matter]:
+def _model(server: StartingServer | str, settings: Settings) -> Iterator[MattingModel]:
     """The model on the server."""
     timeout_s = settings.request_timeout_s
     if isinstance(server, str):
-        with Matter(server, request_timeout_s=timeout_s) as matter:
-            yield matter
+        with MattingModel(server, request_timeout_s=timeout_s) as model:
+            yield model
         return
     with _STDERR.status("Starting the Triton server"):
         ours = server.ready()
-    with Matter(ours.grpc_url, request_timeout_s=timeout_s) as matter:
+    with MattingModel(ours.grpc_url, request_timeout_s=timeout_s) as model:
         try:
-            yield matter
+            yield model
         except ServerError:
             ours.check_alive()
             raise

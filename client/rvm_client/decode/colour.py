@@ -28,7 +28,7 @@ class SourceColour:
     primaries: int
     transfer: int
     bits: int
-    """Of one component."""
+    """The bits of one component."""
     is_rgb: bool = False
     is_grey: bool = False
 
@@ -56,7 +56,7 @@ class SourceColour:
 
     @property
     def layout(self) -> I420:
-        """Of 8-bit 4:2:0 planes with these colours."""
+        """The layout of 8-bit 4:2:0 planes with these colours."""
         return I420(yuv_to_rgb(self.matrix, full_range=self.full_range))
 
 

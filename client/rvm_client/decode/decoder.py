@@ -29,7 +29,7 @@ _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 class _Way(Enum):
     """How frames are decoded; for software, PyAV's name of its kind of threads."""
 
-    CARD = "card"
+    GPU = "gpu"
     MANY = "AUTO"
     ONE = "SLICE"
 
@@ -41,7 +41,7 @@ class SourceDecoder:
     report damage late and can lose good frames over it, so the file is then decoded a second
     time with one frame at a time, from where it was begun, and what had come out is left out.
 
-    Where there is an NVIDIA card it decodes what suits it. At the first error, or anything else
+    Where there is an NVIDIA GPU it decodes what suits it. At the first error, or anything else
     that is not as software would have it, all this is done by software, likewise from where it
     was begun.
 
@@ -49,7 +49,7 @@ class SourceDecoder:
         path: a media file.
         limits: what its pictures may be at most; None for a file of our own.
         keeps_alpha: decode the alpha of WebM files too.
-        hardware: where a card may be.
+        hardware: where a GPU may be.
 
     Raises:
         InputError: the file cannot be opened, has no video stream, or too large a picture.
@@ -69,11 +69,11 @@ class SourceDecoder:
         self.damaged_packets = 0
         self._is_begun = False
         self._open(_Way.MANY)
-        has_card = hardware is not None and hardware.has_card and not keeps_alpha
-        self._uses_card = has_card and suits(self._container, self.stream)
+        has_gpu = hardware is not None and hardware.has_gpu and not keeps_alpha
+        self._uses_gpu = has_gpu and suits(self._container, self.stream)
 
     def _open(self, way: _Way) -> None:
-        self._container = open_source(self._path, accelerator() if way is _Way.CARD else None)
+        self._container = open_source(self._path, accelerator() if way is _Way.GPU else None)
         self._way = way
         try:
             self.stream = video_stream(self._container, self._path)
@@ -81,8 +81,8 @@ class SourceDecoder:
             if self._limits is not None:
                 check_frame_pixels(self._path, context.width, context.height, self._limits)
             self._decoder = _alpha_decoder(self.stream) if self._keeps_alpha else context
-            if way is _Way.CARD:
-                # The card is no faster with more, and each thread takes one of its 32 surfaces.
+            if way is _Way.GPU:
+                # The GPU is no faster with more, and each thread takes one of its 32 surfaces.
                 self._decoder.thread_count = 1
             else:
                 self._decoder.thread_type = way.value
@@ -105,13 +105,13 @@ class SourceDecoder:
 
     @property
     def sample_aspect_ratio(self) -> Fraction | None:
-        """Of the stored pixels; None where the file does not say."""
+        """The shape of the stored pixels; None where the file does not say."""
         return self.stream.sample_aspect_ratio or None
 
     @property
     def name(self) -> str:
-        """FFmpeg's name of what decodes now; `..._nvdec` on a card."""
-        suffix = "_nvdec" if self._way is _Way.CARD else ""
+        """FFmpeg's name of what decodes now; `..._nvdec` on a GPU."""
+        suffix = "_nvdec" if self._way is _Way.GPU else ""
         return f"{self._decoder.name}{suffix}"
 
     def frames(self, near_pts: int | None = None) -> Iterator[av.VideoFrame]:
@@ -125,21 +125,21 @@ class SourceDecoder:
             InputError: nothing could be decoded.
         """
         self.damaged_packets = 0
-        if not self._uses_card:
+        if not self._uses_gpu:
             yield from self._decode_in_software(near_pts)
             return
         given = GivenFrames()
         try:
-            for frame in self._decode_on_card(near_pts):
+            for frame in self._decode_on_gpu(near_pts):
                 given.add(frame.pts)
                 yield frame
         except HardwareError as exc:
-            self._leave_card(exc)
+            self._leave_gpu(exc)
             yield from given.rest_of(self._decode_in_software(near_pts))
 
-    def _leave_card(self, reason: HardwareError) -> None:
+    def _leave_gpu(self, reason: HardwareError) -> None:
         say_once(f"A source of {self._decoder.name} is decoded by software: {reason}")
-        self._uses_card = self._is_begun = False
+        self._uses_gpu = self._is_begun = False
         self._reopen(_Way.MANY)
 
     def _decode_in_software(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
@@ -156,11 +156,11 @@ class SourceDecoder:
         if not count and near_pts is None:
             raise InputError(f"{self._path} has a video stream, but not one frame can be decoded")
 
-    def _decode_on_card(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
+    def _decode_on_gpu(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
         try:
-            if self._way is not _Way.CARD:
-                self._reopen(_Way.CARD)
-            self._begin(near_pts, _Way.CARD)
+            if self._way is not _Way.GPU:
+                self._reopen(_Way.GPU)
+            self._begin(near_pts, _Way.GPU)
             planar = Planar(self.stream.codec_context.width, self.stream.codec_context.height)
             count = inside = 0
             for packet in self._container.demux(self.stream):

@@ -58,12 +58,12 @@ class Geometry:
 
     @property
     def width_pixels(self) -> int:
-        """Of the upright picture."""
+        """The width of the upright picture."""
         return self.scaled_height if self.orientation.transposed else self.scaled_width
 
     @property
     def height_pixels(self) -> int:
-        """Of the upright picture."""
+        """The height of the upright picture."""
         return self.scaled_width if self.orientation.transposed else self.scaled_height
 
     @property

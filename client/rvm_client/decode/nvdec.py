@@ -1,4 +1,4 @@
-"""Decoding on an NVIDIA card: which streams it gets, and its frames as software would give them.
+"""Decoding on an NVIDIA GPU: which streams it gets, and its frames as software would give them.
 
 FFmpeg reads the stream as ever, and finds damage to its structure as ever. It gives the pictures'
 data to NVDEC, which decodes them to the same values as software. Damage inside that data is
@@ -11,42 +11,42 @@ import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.reformatter import VideoReformatter
 
-# AV1 is decoded by libdav1d, which the card cannot help.
+# AV1 is decoded by libdav1d, which the GPU cannot help.
 _CODECS = ("h264", "hevc", "vp8", "vp9", "mpeg2video")
-# 4:2:0 of 8 and 10 bits, and what the card makes of it. The conversion back moves samples only.
+# 4:2:0 of 8 and 10 bits, and what the GPU makes of it. The conversion back moves samples only.
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p", "yuv420p10le")
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 _DEVICE = "cuda"
-# Before 17, PyAV crashes where the card refuses a stream.
+# Before 17, PyAV crashes where the GPU refuses a stream.
 _FALLS_BACK = int(av.__version__.split(".")[0]) >= 17
 
 
 class HardwareError(Exception):
-    """The card cannot decode this stream, or not further."""
+    """The GPU cannot decode this stream, or not further."""
 
 
 def suits(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
-    """Whether it is worth trying; whether this card can do it, shows when it is tried."""
+    """Whether it is worth trying; whether this GPU can do it, shows when it is tried."""
     context = stream.codec_context
     return (
         _FALLS_BACK
         and _DEVICE in hwdevices_available()
-        # Every video stream of the file would get a context on the card.
+        # Every video stream of the file would get a context on the GPU.
         and len(container.streams.video) == 1
         and context.name in _CODECS
         and context.pix_fmt in _PIXEL_FORMATS
-        # Half the last line of an odd height stays on the card.
+        # Half the last line of an odd height stays on the GPU.
         and context.width % 2 == context.height % 2 == 0
     )
 
 
 def accelerator() -> HWAccel:
-    """For `av.open`; a stream that the card refuses comes out decoded by software."""
+    """For `av.open`; a stream that the GPU refuses comes out decoded by software."""
     return HWAccel(_DEVICE, allow_software_fallback=True)
 
 
 class Planar:
-    """Turns frames of the card into those of a software decoder.
+    """Turns frames of the GPU into those of a software decoder.
 
     Args:
         width_pixels, height_pixels: of the pictures, by the header.
@@ -60,13 +60,13 @@ class Planar:
         """The same picture with its times and tags, in planes of their own.
 
         Raises:
-            HardwareError: it was not decoded by the card, or not as software would have done.
+            HardwareError: it was not decoded by the GPU, or not as software would have done.
         """
         planar = _PLANAR.get(frame.format.name)
         if planar is None:
-            raise HardwareError("the card cannot decode this kind or size of video")
+            raise HardwareError("the GPU cannot decode this kind or size of video")
         if (frame.width, frame.height) != self._size:
-            # FFmpeg does not cut off what lies left of or above a picture on the card.
+            # FFmpeg does not cut off what lies left of or above a picture on the GPU.
             raise HardwareError("the size of the picture changes, or is cut out of a larger one")
         if frame.is_corrupt:
             raise HardwareError("the video is damaged")

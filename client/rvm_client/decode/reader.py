@@ -89,7 +89,7 @@ class VideoReader:
 
     @property
     def decoder(self) -> str:
-        """FFmpeg's name of the decoder that is in use; `..._nvdec` on a card."""
+        """FFmpeg's name of the decoder that is in use; `..._nvdec` on a GPU."""
         return self._decoder.name
 
     @property
@@ -146,6 +146,6 @@ def check_source(path: Path, options: MatteOptions | None = None) -> None:
         InputError: as VideoReader.
     """
     options = options or MatteOptions()
-    # One frame is not worth waking a card for.
+    # One frame is not worth waking a GPU for.
     with VideoReader(path, replace(options, hardware=Hardware())):
         pass

@@ -79,7 +79,7 @@ class RgbPicture:
     frame: av.VideoFrame
     """`rgb24`, or `rgb48le` where the source has more than 8 bits."""
     colour: SourceColour
-    """Of the source."""
+    """The colour of the source."""
 
     def copy_to(self, out: UInt8Array) -> None:
         """Write it to [H,W,3]. A copy, because swscale cannot write into memory of ours."""

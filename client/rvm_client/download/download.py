@@ -26,7 +26,7 @@ from rvm_client.download.http_errors import FOREIGN, TransientDownloadError, net
 from rvm_client.download.partial_file import PartialFile
 from rvm_client.download.representation import Representation
 from rvm_client.errors import DownloadError, UsageError
-from rvm_client.net.addresses import acceptable_url, place
+from rvm_client.net.addresses import acceptable_url, redacted_url
 from rvm_client.net.deadline import Deadline
 from rvm_client.net.guarded_http import GuardedSession, guarded_session, open_url
 
@@ -91,7 +91,7 @@ def download(
     Raises:
         UsageError: the URL is not acceptable, or leads to an address that is not public.
         DownloadError: anything else that went wrong, retries included.
-        CancelledError: `cancelled` was set.
+        StoppedError: `cancelled` was set.
     """
     started_s = time.monotonic()
     url = acceptable_url(url, allow_private_addresses=limits.allow_private_addresses)
@@ -144,10 +144,10 @@ class _Fetch:
         received = self._partial.received_bytes
         if known.total_bytes is not None and received != known.total_bytes:
             raise TransientDownloadError(
-                f"{place(self._url)} ended after {received} of {known.total_bytes} bytes"
+                f"{redacted_url(self._url)} ended after {received} of {known.total_bytes} bytes"
             )
         if not received:
-            raise DownloadError(f"{place(self._url)} is empty")
+            raise DownloadError(f"{redacted_url(self._url)} is empty")
         return response.headers.get("Content-Type")
 
     def _open(self, session: GuardedSession) -> requests.Response:
@@ -200,21 +200,22 @@ class _Fetch:
         except FOREIGN as exc:
             # A connection that the deadline broke looks like any other broken one.
             self._deadline.check()
-            error = network_error(exc, place(self._url))
+            error = network_error(exc, redacted_url(self._url))
             # Exceptions about the URL carry it; see `http_errors`.
             raise error from (None if isinstance(error, UsageError) else root_of(exc))
 
     def _refuse_if_large(self, size_bytes: int) -> None:
         if size_bytes > self._limits.max_bytes:
             raise DownloadError(
-                f"{place(self._url)} is larger than the limit of {self._limits.max_bytes} bytes; "
+                f"{redacted_url(self._url)} is larger than the limit of "
+                f"{self._limits.max_bytes} bytes; "
                 "send a smaller file"
             )
 
     def _refused(self, response: requests.Response) -> DownloadError:
         status = response.status_code
         response.close()
-        message = f"{place(self._url)} answered {status} {response.reason or ''}".rstrip()
+        message = f"{redacted_url(self._url)} answered {status} {response.reason or ''}".rstrip()
         if status in _TRANSIENT_STATUS or status >= 500:
             return TransientDownloadError(message, _retry_after_s(response))
         return DownloadError(message)

@@ -7,7 +7,7 @@ import requests
 import urllib3
 
 from rvm_client.errors import DownloadError
-from rvm_client.net.addresses import place
+from rvm_client.net.addresses import redacted_url
 
 # RFC 9110, section 14.4: "bytes first-last/complete", with * for an unknown length.
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
@@ -90,7 +90,7 @@ def _is_encoded(response: requests.Response) -> bool:
     for encoding in wanted:
         if encoding not in urllib3.HTTPResponse.CONTENT_DECODERS:
             raise DownloadError(
-                f"{place(response.url)} is sent with Content-Encoding {encoding!r}, which cannot "
-                "be decoded here; send it without"
+                f"{redacted_url(response.url)} is sent with Content-Encoding {encoding!r}, "
+                "which cannot be decoded here; send it without"
             )
     return bool(wanted)

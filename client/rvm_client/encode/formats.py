@@ -12,7 +12,7 @@ from rvm_client.options import MatteOptions
 
 @dataclass(frozen=True)
 class HardwareEncoder:
-    """An encoder on a card that makes the same kind of stream as a format's own."""
+    """An encoder on a GPU that makes the same kind of stream as a format's own."""
 
     codec: str
     codec_options: Mapping[str, str]
@@ -42,7 +42,7 @@ class VideoFormat:
     """What changes where quality is preferred to speed."""
     container_options: Mapping[str, str] = field(default_factory=dict)
     hardware: HardwareEncoder | None = None
-    """Tried first where there is a card."""
+    """Tried first where there is a GPU."""
     cores_per_encoder: int | None = None
     """What one encoder keeps busy at most; more cores get more of them, see `segments`. None:
     its threads use all cores."""
@@ -66,7 +66,7 @@ def _chosen(
     return chosen
 
 
-# Without options that only some cards have, such as temporal AQ or B-frames as references.
+# Without options that only some GPUs have, such as temporal AQ or B-frames as references.
 NVENC = HardwareEncoder(
     codec="h264_nvenc",
     codec_options={

@@ -28,7 +28,7 @@ def check_preview_path(path: Path) -> None:
         )
 
 
-class Poster(OutputFile):
+class Preview(OutputFile):
     """Keeps a frame of those that pass: that at a third of the video; see OutputFile.
 
     Where the length is not known before, it is the last frame whose number is a power of two.

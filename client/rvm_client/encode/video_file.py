@@ -46,11 +46,11 @@ class Sound(Protocol):
 class VideoFile(OutputFile):
     """Encodes pictures, and sound where there is some, into one video; see OutputFile.
 
-    Where there is an NVIDIA card, its encoder is tried first. In software, where one encoder
+    Where there is an NVIDIA GPU, its encoder is tried first. In software, where one encoder
     cannot use all `cores` (None: those there are), several encode segments side by side.
 
     Raises:
-        HardwareEncoderError: the card's encoder gave up on the way.
+        HardwareEncoderError: the GPU's encoder gave up on the way.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class VideoFile(OutputFile):
         self._container: OutputContainer | None = None
 
     def _open(self) -> None:
-        if not self._begins_on_card():
+        if not self._begins_on_gpu():
             self._begin(self._format)
             self._segments = self._segment_encoder()
         if self._sound is not None:
             assert self._container is not None
             self._sound.add_to(self._container)
 
-    def _begins_on_card(self) -> bool:
+    def _begins_on_gpu(self) -> bool:
         hardware = self._format.hardware
-        if hardware is None or not self._options.hardware.has_card:
+        if hardware is None or not self._options.hardware.has_gpu:
             return False
         if hardware.codec not in av.codecs_available:
             return False
@@ -115,7 +115,7 @@ class VideoFile(OutputFile):
         self._stream = self._add_stream(self._container, encoder.codec, options)
 
     def _segment_encoder(self) -> SegmentEncoder | None:
-        """Of several encoders, the stream's own one first; None: that is enough."""
+        """Several encoders, the stream's own one first; None: that one is enough."""
         cores_per_encoder = self._format.cores_per_encoder
         # What is left of a bit rate is known only to the encoder that spent the rest of it.
         if cores_per_encoder is None or self._options.bitrate_bits_per_second is not None:

@@ -15,7 +15,7 @@ from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import VIDEO_FORMATS, check_encoders
 from rvm_client.encode.planar_frames import takes_planes
 from rvm_client.encode.png_sequence import PngSequence
-from rvm_client.encode.preview import Poster
+from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
@@ -155,7 +155,7 @@ def open_writer(
     if options.output_type is OutputType.FOREGROUND_AND_MATTE:
         add(FileRole.MATTE, matte_path(target), makers[OutputType.MATTE])
     if options.preview is not None:
-        files[FileRole.PREVIEW] = Poster(options.preview, info)
+        files[FileRole.PREVIEW] = Preview(options.preview, info)
     return _FilesWriter(files, info)
 
 

@@ -5,9 +5,9 @@ from rvm_client.matte.transport import SLOTS, ChunkShape
 from rvm_client.pixels.layouts import RGB, PixelLayout
 
 # A processor gains nothing from more frames at once, and each frame of 1920x1080 costs 50 MB on
-# the way. A graphics card does: it is idle between requests.
+# the way. A GPU does: it is idle between requests.
 _PIXELS_ON_PROCESSOR = 2 * 1920 * 1080
-_PIXELS_ON_CARD = 4 * 1920 * 1080
+_PIXELS_ON_GPU = 4 * 1920 * 1080
 _MAX_FRAMES = 8
 # The embedded server takes as much of the same memory for the pixels as one slot each way.
 _COPIES = SLOTS + 1
@@ -17,7 +17,7 @@ def frames_per_request(
     width_pixels: int,
     height_pixels: int,
     *,
-    on_card: bool,
+    on_gpu: bool,
     layout: PixelLayout = RGB,
     shared_bytes: int | None = None,
 ) -> int:
@@ -25,13 +25,13 @@ def frames_per_request(
 
     Args:
         width_pixels, height_pixels: of a frame.
-        on_card: whether this machine has a graphics card, on which the model then runs.
+        on_gpu: whether this machine has a GPU, on which the model then runs.
         layout: of the frames.
         shared_bytes: what is free of the machine's shared memory; None: ask. A container has
             64 MB unless it is given more.
     """
     pixels = width_pixels * height_pixels
-    wanted = min((_PIXELS_ON_CARD if on_card else _PIXELS_ON_PROCESSOR) // pixels, _MAX_FRAMES)
+    wanted = min((_PIXELS_ON_GPU if on_gpu else _PIXELS_ON_PROCESSOR) // pixels, _MAX_FRAMES)
     one_frame = _COPIES * ChunkShape(1, height_pixels, width_pixels).slot_bytes(layout)
     room = (free_bytes() if shared_bytes is None else shared_bytes) // one_frame
     # Without room for one frame they all go in messages, where this limit is none.

@@ -39,7 +39,7 @@ State = npt.NDArray[np.generic]
 _STATE_DTYPES = ("FP32", "FP16")
 
 
-class Matter:
+class MattingModel:
     """A connection to the models on one Triton server; a context manager, for one thread.
 
     A server may have the model for YUV planes beside the one for RGB, which all have.
@@ -74,7 +74,7 @@ class Matter:
             raise
         self._prefers_planes = bool(prefers_planes)
 
-    def __enter__(self) -> "Matter":
+    def __enter__(self) -> "MattingModel":
         return self
 
     def __exit__(
@@ -191,8 +191,8 @@ class MattingSession:
     A context manager where it was made with the shape of its largest chunk.
     """
 
-    def __init__(self, matter: Matter, transport: Transport, model_version: str) -> None:
-        self._matter = matter
+    def __init__(self, model: MattingModel, transport: Transport, model_version: str) -> None:
+        self._model = model
         self._transport = transport
         self.transport_name = transport.name
         self.model_version = model_version
@@ -216,10 +216,10 @@ class MattingSession:
             yield replace(chunk, src=self._transport.stage(chunk.src))
 
     def matte(self, chunk: SourceChunk) -> MatteChunk:
-        """Matte the next T frames. Raises as `Matter.infer`."""
+        """Matte the next T frames. Raises as `MattingModel.infer`."""
         if chunk.resets_state:
             self._transport.reset()
-        with self._matter.failing_clearly():
+        with self._model.failing_clearly():
             fgr, pha = self._transport.infer(chunk.src, keep=chunk.role is not Role.WARM_UP)
         return MatteChunk(fgr=fgr, pha=pha, pts=chunk.pts)
 

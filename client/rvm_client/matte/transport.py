@@ -38,11 +38,11 @@ class ChunkShape:
         return self.frames * self.height_pixels * self.width_pixels
 
     def picture_bytes(self, layout: PixelLayout) -> int:
-        """Of its frames, and of their foregrounds."""
+        """The bytes of its frames, and of their foregrounds."""
         return self.frames * math.prod(layout.frame_shape(self.height_pixels, self.width_pixels))
 
     def slot_bytes(self, layout: PixelLayout) -> int:
-        """Of a slot in and one out: its frames, their foregrounds and alphas."""
+        """The bytes of a slot in and one out: its frames, their foregrounds and alphas."""
         return 2 * self.picture_bytes(layout) + self.pixels
 
 

@@ -122,7 +122,7 @@ def acceptable_url(url: str, *, allow_private_addresses: bool = False) -> str:
     return urldefrag(stripped).url
 
 
-def place(url: str) -> str:
+def redacted_url(url: str) -> str:
     """Host and path of a URL for a message; never its query, which may be a signature."""
     try:
         parts = urlsplit(url)

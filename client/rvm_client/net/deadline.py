@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from rvm_client.errors import CancelledError, DownloadError
+from rvm_client.errors import DownloadError, StoppedError
 
 _POLL_S = 0.05
 
@@ -52,11 +52,11 @@ class Deadline:
         """Go on, or raise.
 
         Raises:
-            CancelledError: somebody asked to stop.
+            StoppedError: somebody asked to stop.
             DownloadError: the time is over.
         """
         if self._cancelled.is_set():
-            raise CancelledError("the download was cancelled")
+            raise StoppedError("the download was cancelled")
         if not self.remaining_s:
             raise DownloadError(
                 f"the download took longer than the limit of {self._timeout_s:g} s; "

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from rvm_client import __version__
 from rvm_client.errors import DownloadError, UsageError
-from rvm_client.net.addresses import AddressInfo, acceptable_url, place, resolve
+from rvm_client.net.addresses import AddressInfo, acceptable_url, redacted_url, resolve
 from rvm_client.net.deadline import Deadline
 
 
@@ -56,7 +56,7 @@ class Dialler:
         Raises:
             UsageError: `host` has an address that is not public.
             OSError: it has no address, or none answers within the limit.
-            CancelledError, DownloadError: see `Deadline.check`.
+            StoppedError, DownloadError: see `Deadline.check`.
         """
         failure: OSError | None = None
         for address in self._resolve(host, port):
@@ -180,7 +180,7 @@ def open_url(
             return response
         response.close()
         url = _redirected(url, location, allow_private_addresses=allow_private_addresses)
-    raise DownloadError(f"{place(url)} is still a redirect after {max_redirects} redirects")
+    raise DownloadError(f"{redacted_url(url)} is still a redirect after {max_redirects} redirects")
 
 
 def _redirected(url: str, location: str, *, allow_private_addresses: bool) -> str:
@@ -189,12 +189,14 @@ def _redirected(url: str, location: str, *, allow_private_addresses: bool) -> st
             urljoin(url, location), allow_private_addresses=allow_private_addresses
         )
     except UsageError as exc:
-        raise UsageError(f"{place(url)} redirects elsewhere, and {exc}") from exc
+        raise UsageError(f"{redacted_url(url)} redirects elsewhere, and {exc}") from exc
     except ValueError as exc:
-        raise DownloadError(f"{place(url)} redirects to what is not a URL") from exc
+        raise DownloadError(f"{redacted_url(url)} redirects to what is not a URL") from exc
     if url.lower().startswith("https:") and not target.lower().startswith("https:"):
         # The rest of the way would be open to anybody, with a signature in it, perhaps.
-        raise DownloadError(f"{place(url)} redirects from https to http, which is not followed")
+        raise DownloadError(
+            f"{redacted_url(url)} redirects from https to http, which is not followed"
+        )
     return target
 
 

@@ -61,7 +61,7 @@ def with_retries(
 ) -> T:
     """Call `action` until it does not raise `TransientError`.
 
-    A wait ends when `cancelled` is set; `action` is what raises `CancelledError` then.
+    A wait ends when `cancelled` is set; `action` is what raises `StoppedError` then.
 
     Raises:
         UploadError: with the last failure's message, when all attempts are used up.

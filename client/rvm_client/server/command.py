@@ -42,10 +42,10 @@ def known_flags(binary: Path, environment: tuple[tuple[str, str], ...]) -> str:
             [binary, "--help"], env=dict(environment), capture_output=True, text=True, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        raise ServerStartError(f"The Triton server {binary} cannot be run: {exc}.") from exc
+        raise ServerStartError(f"the Triton server {binary} cannot be run: {exc}") from exc
     output = done.stdout + done.stderr
     if "--model-repository" not in output:
-        raise ServerStartError(f"The Triton server {binary} cannot be run: {explain(output)}.")
+        raise ServerStartError(f"the Triton server {binary} cannot be run: {explain(output)}")
     return output
 
 

@@ -61,10 +61,10 @@ def installed_triton(binary: Path) -> TritonInstall:
         ConfigError: it is not there, or has no PyTorch backend.
     """
     if not os.access(binary, os.X_OK) or binary.is_dir():
-        raise ConfigError(f"{binary} is not a tritonserver binary that can be run.")
+        raise ConfigError(f"{binary} is not a tritonserver binary that can be run")
     backends = backends_of(binary)
     if not has_pytorch_backend(backends):
-        raise ConfigError(f"The Triton server {binary} has no PyTorch backend in {backends}.")
+        raise ConfigError(f"the Triton server {binary} has no PyTorch backend in {backends}")
     return TritonInstall(binary.resolve(), backends, (), embedded=False)
 
 
@@ -103,13 +103,13 @@ def embedded_package() -> Path:
     """
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise ConfigError(f"There is no Triton server on this machine; {EMBEDDED_HINT}.")
+        raise ConfigError(f"there is no Triton server on this machine; {EMBEDDED_HINT}")
     package = Path(spec.origin).parent / "tritonserver"
     if not stub_of(package).is_file():
         minor = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise ConfigError(
-            f"The embedded Triton server has no part for Python {minor} on this machine; "
-            "use Linux on x86-64 with Python 3.10 to 3.13."
+            f"the embedded Triton server has no part for Python {minor} on this machine; "
+            "use Linux on x86-64 with Python 3.10 to 3.13"
         )
     return package
 
@@ -127,13 +127,13 @@ def check_python_packages() -> None:
         ConfigError: torch is missing, or numpy is a version that Triton cannot work with.
     """
     if importlib.util.find_spec("torch") is None:
-        raise ConfigError(f"The embedded Triton server needs PyTorch; {EMBEDDED_HINT}.")
+        raise ConfigError(f"the embedded Triton server needs PyTorch; {EMBEDDED_HINT}")
     numpy_version = importlib.metadata.version("numpy")
     if int(numpy_version.split(".")[0]) >= 2:
         # With numpy 2 this Triton's Python backend returns tensors of length zero, silently.
         raise ConfigError(
-            f"The embedded Triton server needs numpy 1, numpy {numpy_version} is installed; "
-            f"{EMBEDDED_HINT}."
+            f"the embedded Triton server needs numpy 1, numpy {numpy_version} is installed; "
+            f"{EMBEDDED_HINT}"
         )
 
 
@@ -151,8 +151,8 @@ def libpython_folders() -> tuple[Path, ...]:
         if (folder / name).is_file():
             return (folder,)
     raise ConfigError(
-        f"The embedded Triton server needs {name}, which this Python comes without; "
-        f"install the package libpython{minor} (Debian, Ubuntu: apt-get install libpython{minor})."
+        f"the embedded Triton server needs {name}, which this Python comes without; "
+        f"install the package libpython{minor} (Debian, Ubuntu: apt-get install libpython{minor})"
     )
 
 
@@ -192,8 +192,8 @@ def prepare_backends(package: Path, cache_folder: Path | None) -> Path:
             publish(Path(scratch) / "backends", prepared)
     except OSError as exc:
         raise ConfigError(
-            f"The folder {prepared.parent} cannot be written ({exc.strerror}); "
-            "set another cache folder."
+            f"the folder {prepared.parent} cannot be written ({exc.strerror}); "
+            "set another cache folder"
         ) from exc
     return prepared
 

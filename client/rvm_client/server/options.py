@@ -68,12 +68,12 @@ def check_model_repository(repository: Path, model_name: str) -> None:
     model = repository / model_name
     if not (model / "config.pbtxt").is_file():
         raise ConfigError(
-            f"The folder {model} has no config.pbtxt, so {repository} is not a model repository; "
+            f"the folder {model} has no config.pbtxt, so {repository} is not a model repository; "
             "name the right one, or make a model with: rvm-export export"
         )
     if newest_version(repository, model_name) is None:
         raise ConfigError(
-            f"The folder {model} has no version with a model.pt; make one with: rvm-export export"
+            f"the folder {model} has no version with a model.pt; make one with: rvm-export export"
         )
 
 
@@ -119,8 +119,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
     except OSError as exc:
         bound.close()
         raise ServerStartError(
-            f"The Triton server cannot listen at {host}:{port} ({exc.strerror}); "
-            "choose another port or stop the program that has it."
+            f"the Triton server cannot listen at {host}:{port} ({exc.strerror}); "
+            "choose another port or stop the program that has it"
         ) from exc
     return bound
 

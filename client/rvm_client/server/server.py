@@ -133,11 +133,11 @@ class TritonServer:
             if self.poll() is not None:
                 raise self._start_error()
             if abandoned is not None and abandoned.is_set():
-                raise ServerStartError("The start of the Triton server was given up.")
+                raise ServerStartError("the start of the Triton server was given up")
             if time.monotonic() > deadline:
                 raise ServerStartError(
-                    f"The Triton server was not ready within {self.options.ready_timeout_s:g} s: "
-                    f"{explain(read_tail(self._log))}."
+                    f"the Triton server was not ready within {self.options.ready_timeout_s:g} s: "
+                    f"{explain(read_tail(self._log))}"
                 )
             time.sleep(POLL_INTERVAL_S)
 
@@ -160,8 +160,8 @@ class TritonServer:
         status = self.poll()
         if status is not None:
             raise ServerError(
-                f"The Triton server ended ({describe_status(status)}): "
-                f"{explain(read_tail(self._log))}."
+                f"the Triton server ended ({describe_status(status)}): "
+                f"{explain(read_tail(self._log))}"
             )
 
     def stop(self, *, at_once: bool = False) -> None:
@@ -245,7 +245,7 @@ class TritonServer:
     def _start_error(self) -> ServerStartError:
         log = read_tail(self._log)
         error = PortTakenError if is_port_conflict(log) else ServerStartError
-        return error(f"The Triton server did not start: {explain(log)}.")
+        return error(f"the Triton server did not start: {explain(log)}")
 
     def _order(self, word: str) -> None:
         assert self._guard.stdin is not None

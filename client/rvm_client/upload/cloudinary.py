@@ -179,7 +179,7 @@ class CloudinaryStore:
         """The only place where the SDK's errors become ours."""
         status = _answers.last_status
         if status is None:
-            return TransientError("The connection to Cloudinary broke or timed out")
+            return TransientError("the connection to Cloudinary broke or timed out")
         if status == 401:
             return UploadError(
                 f"Cloudinary refused the credentials of the cloud {self._account.cloud_name!r}: "

@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from rvm_client.errors import DownloadError, UploadError, UsageError
-from rvm_client.net.addresses import acceptable_url, place
+from rvm_client.net.addresses import acceptable_url, redacted_url
 from rvm_client.net.deadline import Deadline
 from rvm_client.net.guarded_http import guarded_session
 from rvm_client.net.retries import (
@@ -57,7 +57,7 @@ class PresignedStore:
             )
         except UsageError as exc:
             raise UsageError(f"upload_url: {exc}") from exc
-        self._place = place(self._upload_url)
+        self._place = redacted_url(self._upload_url)
         self._allow_private_addresses = allow_private_addresses
         self._backoff = backoff
 

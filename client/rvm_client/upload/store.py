@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rvm_client.errors import CancelledError, UploadError, UsageError
+from rvm_client.errors import StoppedError, UploadError, UsageError
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Store(Protocol):
 
         Raises:
             UploadError: if the file could not be stored.
-            CancelledError: soon after `cancelled` was set.
+            StoppedError: soon after `cancelled` was set.
         """
 
 
@@ -134,9 +134,9 @@ class ProgressMeter:
 
 
 def raise_if_cancelled(cancelled: threading.Event | None) -> None:
-    """Raises: CancelledError: if the event is set."""
+    """Raises: StoppedError: if the event is set."""
     if cancelled is not None and cancelled.is_set():
-        raise CancelledError("The upload was stopped before it was done.")
+        raise StoppedError("the upload was stopped before it was done")
 
 
 def file_bytes(path: Path) -> int:

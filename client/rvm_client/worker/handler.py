@@ -17,7 +17,7 @@ from rvm_client.download.download import DownloadLimits
 from rvm_client.encode.writer import check_encoders
 from rvm_client.errors import RvmError
 from rvm_client.machine import Hardware, share_one_heap
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import Limits
 from rvm_client.server.server import ServerOptions, TritonServer
 from rvm_client.server.starting import StartingServer
@@ -144,7 +144,7 @@ def _triton_url(settings: Settings, server: TritonServer | None) -> str:
     if server is not None:
         return server.grpc_url
     assert settings.triton_url is not None
-    Matter(settings.triton_url).__exit__(None, None, None)
+    MattingModel(settings.triton_url).__exit__(None, None, None)
     return settings.triton_url
 
 
@@ -160,7 +160,7 @@ def _take_jobs(context: JobContext, server: TritonServer | None, settings: Setti
         check_encoders()
 
     def check_model() -> None:
-        Matter(context.triton_url).__exit__(None, None, None)
+        MattingModel(context.triton_url).__exit__(None, None, None)
 
     def check_store() -> None:
         context.store.check()

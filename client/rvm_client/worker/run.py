@@ -12,7 +12,7 @@ from rvm_client.download.download import DownloadLimits, DownloadProgress, downl
 from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
 from rvm_client.machine import Hardware
-from rvm_client.matte.session import Matter
+from rvm_client.matte.session import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload.choose import (
@@ -116,11 +116,11 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
 
 def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> MatteResult:
     report.message("Processing (0%)")
-    with Matter(context.triton_url, request_timeout_s=context.request_timeout_s) as matter:
+    with MattingModel(context.triton_url, request_timeout_s=context.request_timeout_s) as model:
         return matte_video(
             folder / _SOURCE_NAME,
             folder / f"result{job.output_type.suffix}",
-            matter,
+            model,
             replace(job.matte_options(folder), limits=context.limits, hardware=context.hardware),
             on_progress=lambda progress: report.message(_processing_message(progress)),
             cancelled=report.cancelled,

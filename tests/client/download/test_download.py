@@ -29,7 +29,7 @@ from tests.support.http_faults import FaultyServer
 
 from rvm_client.download.download import DownloadLimits, DownloadProgress, DownloadResult, download
 from rvm_client.download.http_errors import FALLBACK, network_error, rule_for, storage_error
-from rvm_client.errors import CancelledError, DownloadError, RvmError, UsageError
+from rvm_client.errors import DownloadError, RvmError, StoppedError, UsageError
 
 # Too varied to compress, and larger than the buffers of a loopback connection.
 CLIP = random.Random(7).randbytes(3_000_000)
@@ -573,7 +573,7 @@ def test_cancelling_stops_it_wherever_it_waits(
     canceller.start()
     started_s = time.monotonic()
     patient = limits(idle_timeout_s=60.0, total_timeout_s=120.0)
-    with pytest.raises(CancelledError) as caught:
+    with pytest.raises(StoppedError) as caught:
         download(server.url(f"/?{SECRET}"), target, patient, cancelled=cancelled)
     canceller.join()
     assert time.monotonic() - started_s < 30  # none of the limits above has run out
@@ -586,7 +586,7 @@ def test_cancelling_stops_it_while_it_connects(deaf_port: int, target: Path) -> 
     timer = threading.Timer(0.2, cancelled.set)
     timer.start()
     started_s = time.monotonic()
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         download(
             f"http://127.0.0.1:{deaf_port}/", target,
             limits(connect_timeout_s=60.0, total_timeout_s=120.0), cancelled=cancelled,
@@ -607,7 +607,7 @@ def test_cancelling_stops_it_during_a_look_up(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     started_s = time.monotonic()
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         download(
             "http://slow.example/", target, limits(connect_timeout_s=60.0), cancelled=cancelled
         )
@@ -618,7 +618,7 @@ def test_cancelling_stops_it_during_a_look_up(
 def test_cancelled_before_it_began(server: FaultyServer, target: Path) -> None:
     cancelled = threading.Event()
     cancelled.set()
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         download(server.url(), target, limits(), cancelled=cancelled)
     assert server.requests == []
     assert names_in(target.parent) == []
@@ -871,7 +871,7 @@ def test_cancelling_breaks_a_tls_connection_too(
         canceller = threading.Thread(target=cancel_soon, args=(cancelled, secure, 1))
         canceller.start()
         started_s = time.monotonic()
-        with pytest.raises(CancelledError):
+        with pytest.raises(StoppedError):
             download(
                 secure.url(host="clips.example"), target,
                 limits(idle_timeout_s=60.0, total_timeout_s=120.0), cancelled=cancelled,

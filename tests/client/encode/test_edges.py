@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.client.test_encode import video_info
+from tests.client.encode.test_writer import video_info
 from tests.support.clips import alpha_plane, packed, read_frames, to_rgb, yuv_of
 
 from rvm_client.encode.blocks import BLOCK_PIXELS

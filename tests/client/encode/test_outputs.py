@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.client.test_encode import EXPECTED, VIDEO_TYPES, matte_chunk, video_info, write
+from tests.client.encode.test_writer import EXPECTED, VIDEO_TYPES, matte_chunk, video_info, write
 from tests.support.clips import alpha_plane, read_frames, read_index, to_rgb
 from tests.support.pngs import read_png_sequence
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.client.test_encode import EXPECTED, video_info
+from tests.client.encode.test_writer import EXPECTED, video_info
 from tests.support.clips import (
     alpha_plane,
     index_frame,

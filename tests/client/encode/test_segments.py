@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from av.video.codeccontext import VideoCodecContext
-from tests.client.test_encode import video_info
+from tests.client.encode.test_writer import video_info
 from tests.support.clips import read_frames
 
 from rvm_client.encode.edges import bleed_edges

@@ -180,7 +180,7 @@ import sys
 from pathlib import Path
 from rvm_client.errors import OutputError
 from rvm_client.frames import OutputType
-from tests.client.test_encode import matte_chunk, write
+from tests.client.encode.test_writer import matte_chunk, write
 try:
     write(Path(sys.argv[1]), OutputType(sys.argv[2]), *[matte_chunk(20, 640, 480)] * 3)
 except OutputError as exc:

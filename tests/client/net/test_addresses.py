@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rvm_client.errors import UsageError
-from rvm_client.net.addresses import acceptable_url, place, refusal, resolve
+from rvm_client.net.addresses import acceptable_url, redacted_url, refusal, resolve
 
 REFUSED = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.255",
@@ -162,8 +162,8 @@ def test_no_address_at_all_is_an_error_of_the_look_up(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_message_shows_host_and_path_only(url: str, shown: str) -> None:
-    assert place(url) == shown
+    assert redacted_url(url) == shown
 
 
 def test_a_long_path_is_cut() -> None:
-    assert len(place("https://cdn.example/" + "a" * 500)) == 120
+    assert len(redacted_url("https://cdn.example/" + "a" * 500)) == 120

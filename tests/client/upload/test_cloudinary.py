@@ -15,7 +15,7 @@ from tests.support.cloudinary_server import CloudinaryServer
 from tests.support.faulty_http import Fault
 from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
 
-from rvm_client.errors import CancelledError, ConfigError, UploadError
+from rvm_client.errors import ConfigError, StoppedError, UploadError
 from rvm_client.upload.choose import Backoff, Store, StoreConfig, UploadProgress, choose_store
 
 THREE_CHUNKS = 2 * CHUNK_BYTES + 12345
@@ -211,7 +211,7 @@ def test_cancelled_between_chunks(server: CloudinaryServer, tmp_path: Path) -> N
         if progress.sent_bytes >= CHUNK_BYTES:
             cancelled.set()
 
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         make_store(server).upload(
             make_request(tmp_path, THREE_CHUNKS), on_progress=stop_after_first, cancelled=cancelled
         )
@@ -229,7 +229,7 @@ def test_cancelled_while_waiting_to_try_again(server: CloudinaryServer, tmp_path
         uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
         assert server.arrived.wait(30)
         cancelled.set()
-        with pytest.raises(CancelledError):
+        with pytest.raises(StoppedError):
             uploading.result(30)
 
     assert len(server.arrivals) == 1

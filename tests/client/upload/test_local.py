@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.uploads import Reports, make_request
 
-from rvm_client.errors import CancelledError, ConfigError, UploadError
+from rvm_client.errors import ConfigError, StoppedError, UploadError
 from rvm_client.upload.choose import Store, StoreConfig, UploadProgress, choose_store
 
 FILE_BYTES = 3 * 1024 * 1024 + 17
@@ -43,7 +43,7 @@ def test_nothing_is_left_of_a_cancelled_copy(store: Store, folder: Path, tmp_pat
         if progress.sent_bytes:
             cancelled.set()
 
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         store.upload(
             make_request(tmp_path, FILE_BYTES), on_progress=stop_half_way, cancelled=cancelled
         )

@@ -15,7 +15,7 @@ from tests.support.faulty_http import Fault
 from tests.support.put_server import PutServer
 from tests.support.uploads import QUICK, Reports, make_request
 
-from rvm_client.errors import CancelledError, UploadError, UsageError
+from rvm_client.errors import StoppedError, UploadError, UsageError
 from rvm_client.upload.choose import Store, UploadProgress, presigned_store
 
 FILE_BYTES = 3 * 1024 * 1024 + 17
@@ -116,7 +116,7 @@ def test_cancelled_within_the_file(server: PutServer, tmp_path: Path) -> None:
         if progress.sent_bytes:
             cancelled.set()
 
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         make_store(server.upload_url("/out.mp4")).upload(
             make_request(tmp_path, FILE_BYTES), on_progress=stop_half_way, cancelled=cancelled
         )
@@ -139,7 +139,7 @@ def test_cancelled_while_waiting_to_try_again(server: PutServer, tmp_path: Path)
         uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
         assert server.arrived.wait(30)
         cancelled.set()
-        with pytest.raises(CancelledError):
+        with pytest.raises(StoppedError):
             uploading.result(30)
 
     assert len(server.arrivals) == 1

@@ -14,7 +14,7 @@ from tests.support.faulty_http import Fault
 from tests.support.s3_server import S3Front
 from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
 
-from rvm_client.errors import CancelledError, ConfigError, UploadError
+from rvm_client.errors import ConfigError, StoppedError, UploadError
 from rvm_client.upload.choose import Store, StoreConfig, UploadProgress, choose_store
 
 THREE_PARTS = 2 * CHUNK_BYTES + 12345
@@ -141,7 +141,7 @@ def test_cancelled_within_the_parts(s3: Any, front: S3Front, tmp_path: Path) -> 
         if progress.sent_bytes:
             cancelled.set()
 
-    with pytest.raises(CancelledError):
+    with pytest.raises(StoppedError):
         make_store(front).upload(
             make_request(tmp_path, 8 * CHUNK_BYTES), on_progress=stop_early, cancelled=cancelled
         )
