@@ -16,9 +16,10 @@ import numpy as np
 
 from bench.clips import write_clip
 from bench.settings import BenchSettings
-from rvm_client.decode.reader import VideoReader
+from rvm_client.decode import VideoReader
+from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.encode.edges import bleed_edges
-from rvm_client.encode.formats import VIDEO_FORMATS, VideoFormat
+from rvm_client.encode.formats import VideoFormat
 from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import (
     grey_frame,
@@ -27,12 +28,11 @@ from rvm_client.encode.yuv import (
     yuva420_frame,
     yuva444_10_bit_frame,
 )
-from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
-from rvm_client.matte.session import MattingModel
-from rvm_client.matte.transport import ChunkShape
+from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import GREEN, composite
-from rvm_client.server.server import TritonServer
+from rvm_client.pixels import GREEN, UInt8Array, composite
+from rvm_client.server import TritonServer
 
 _H264 = VIDEO_FORMATS[OutputType.GREENSCREEN]
 _VP9 = VIDEO_FORMATS[OutputType.ALPHA]

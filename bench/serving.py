@@ -12,9 +12,8 @@ from bench.network import EngineProcess
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.frames import SourceChunk
-from rvm_client.matte.session import MattingModel, MattingSession
-from rvm_client.matte.transport import ChunkShape
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.matte import ChunkShape, MattingModel, MattingSession
+from rvm_client.server import ServerOptions, TritonServer
 
 _Call = Callable[[], tuple[float, float] | None]
 

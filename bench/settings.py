@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench.clips import SIZES
 from rvm_client.machine import Hardware
-from rvm_client.matte.chunk_size import frames_per_request
-from rvm_client.server.options import newest_version
+from rvm_client.matte import frames_per_request
+from rvm_client.server import newest_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.manifest import Manifest
 

@@ -10,15 +10,14 @@ import psutil
 from bench.clips import write_clip
 from bench.settings import BenchSettings
 from bench.timing import interleaved
-from rvm_client.decode.reader import VideoReader
-from rvm_client.encode.writer import open_writer
+from rvm_client.decode import VideoReader
+from rvm_client.encode import open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.machine import Hardware
-from rvm_client.matte.session import MattingModel
-from rvm_client.matte.transport import ChunkShape
+from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
-from rvm_client.server.server import TritonServer
+from rvm_client.server import TritonServer
 from rvm_client.stopwatch import Stopwatch
 
 OUTPUT_TYPES = (OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_PRORES)

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from rvm_client.config import load_settings
-from rvm_client.decode.reader import VideoReader
+from rvm_client.decode import VideoReader
 from rvm_client.errors import RvmError
 from rvm_client.frames import Role, SourceChunk
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
-from rvm_client.scenes.warm_up import with_warm_up
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.scenes import with_warm_up
+from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.stopwatch import Stopwatch
 
 Frames = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cache import sha256_of
 from rvm_export.config_pbtxt import packaged_folder
 from rvm_export.contract import Layout

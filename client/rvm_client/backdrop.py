@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.encode.backdrops import (
-    Backdrop,
-    ColourBackdrop,
-    PictureBackdrop,
-    VideoBackdrop,
-    cover,
-)
+from rvm_client.decode import VideoReader
+from rvm_client.encode import Backdrop, ColourBackdrop, PictureBackdrop, VideoBackdrop, cover
 from rvm_client.errors import InputError
-from rvm_client.frames import UInt8Array, VideoInfo
+from rvm_client.frames import VideoInfo
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.pixels.compositing import Colour
+from rvm_client.pixels import Colour, UInt8Array
 from rvm_client.prefetch import Prefetch
 
 # Formats without code of their own in them; no vector graphics, no PostScript.

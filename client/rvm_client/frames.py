@@ -3,14 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from rvm_client.pixels.layouts import RGB, PixelLayout
-
-UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+from rvm_client.pixels import RGB, PixelLayout, UInt8Array
 
 
 class OutputType(str, Enum):
@@ -74,7 +68,7 @@ class VideoInfo:
     origin_seconds: Fraction = Fraction(0)
     """The time on the file's clock that timestamp 0 stands for: not 0 after a trimmed start."""
     color_primaries: int = 1
-    """Primaries of the RGB that comes out, by ITU-T H.273; 1 is BT.709, also where nothing is said."""
+    """Primaries of the RGB that comes out (ITU-T H.273); 1, BT.709, also where none are said."""
     color_trc: int = 1
     """Transfer characteristics of the RGB that comes out, likewise."""
     tone_mapped: bool = False

@@ -8,7 +8,7 @@ from rvm_client.config import Settings
 from rvm_client.errors import UsageError
 from rvm_client.frames import OutputType
 from rvm_client.machine import Hardware
-from rvm_client.pixels.compositing import Colour
+from rvm_client.pixels import Colour
 
 # Longest side that the network sees when the ratio follows from the size of the picture.
 # RVM's authors recommend min(512 / longest side, 1), and about half as much again for people

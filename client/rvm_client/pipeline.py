@@ -12,20 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_client.backdrop import open_backdrop
-from rvm_client.decode.reader import VideoReader
-from rvm_client.encode.formats import VIDEO_FORMATS
-from rvm_client.encode.writer import open_writer, takes_planes
+from rvm_client.decode import VideoReader
+from rvm_client.encode import VIDEO_FORMATS, open_writer, takes_planes
 from rvm_client.errors import HardwareEncoderError, StoppedError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
 from rvm_client.machine import Hardware, say_once
-from rvm_client.matte.chunk_size import frames_per_request
-from rvm_client.matte.session import MattingModel, MattingSession
-from rvm_client.matte.transport import ChunkShape
+from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import GREEN
+from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
-from rvm_client.scenes.warm_up import with_warm_up
-from rvm_client.sound.track import SoundTrack
+from rvm_client.scenes import with_warm_up
+from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
 
 # Chunks that wait between two stages. One lets a stage run ahead; more only cost memory, and

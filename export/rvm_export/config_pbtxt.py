@@ -64,7 +64,7 @@ def prepare_config(folder: Path, layout: Layout, precision: Precision) -> None:
 
 
 def precision_of(text: str) -> Precision:
-    """The data type of the states, as a `config.pbtxt` has them.
+    """The precision of the states, as a `config.pbtxt` has them.
 
     Raises:
         RepositoryError: the states have no type, several types, or another one.

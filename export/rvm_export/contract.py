@@ -10,7 +10,7 @@ OUTPUTS = ("fgr", "pha", *STATES_OUT)
 
 
 class Layout(str, Enum):
-    """How the pixels of pictures lie on the wire. Each layout is a model of its own, of the same weights."""
+    """How pixels lie on the wire. Each layout is a model of its own, of the same weights."""
 
     RGB = "rgb"  # bytes of RGB, full range
     YUV = "yuv"  # a codec's own planes, packed as I420; matrix and range are the caller's

@@ -12,14 +12,14 @@ from tests.support.browser import VideoPage
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
 from tests.support.sound import Track, write_sound_clip
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.decode.stills import read_rgba_at
-from rvm_client.encode.writer import open_writer
-from rvm_client.frames import MatteChunk, OutputType, UInt8Array
-from rvm_client.matte.session import MattingModel
+from rvm_client.decode import VideoReader, read_rgba_at
+from rvm_client.encode import open_writer
+from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
-from rvm_client.sound.track import SoundTrack
+from rvm_client.pixels import UInt8Array
+from rvm_client.sound import SoundTrack
 from rvm_export.goldens import INT8_CASES
 
 SIZE = WIDTH, HEIGHT = 320, 192

@@ -11,13 +11,11 @@ from tests.client.encode.test_writer import video_info
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
 
 from rvm_client.backdrop import open_backdrop
-from rvm_client.encode.backdrops import cover
-from rvm_client.encode.writer import open_writer
+from rvm_client.encode import cover, open_writer
 from rvm_client.errors import InputError
-from rvm_client.frames import MatteChunk, OutputType, UInt8Array, VideoInfo
+from rvm_client.frames import MatteChunk, OutputType, VideoInfo
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.pixels.colours import parse_colour
-from rvm_client.pixels.compositing import Colour
+from rvm_client.pixels import Colour, UInt8Array, parse_colour
 
 WIDTH, HEIGHT = 320, 192
 

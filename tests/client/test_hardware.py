@@ -27,19 +27,19 @@ from tests.support.clips import (
 
 from rvm_client import machine
 from rvm_client.config import Settings
+from rvm_client.decode import VideoReader
 from rvm_client.decode.geometry import geometry, orientation
 from rvm_client.decode.nvdec import GivenFrames, HardwareError, Planar
-from rvm_client.decode.reader import VideoReader
 from rvm_client.decode.rgb import rgb_pictures
-from rvm_client.encode.formats import NVENC, VIDEO_FORMATS, HardwareEncoder, VideoFormat
+from rvm_client.encode import VIDEO_FORMATS, open_writer
+from rvm_client.encode.formats import NVENC, HardwareEncoder, VideoFormat
 from rvm_client.encode.video_file import VideoFile
-from rvm_client.encode.writer import open_writer
 from rvm_client.encode.yuv import yuv_frame
 from rvm_client.errors import HardwareEncoderError
-from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
+from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import plane_rows
+from rvm_client.pixels import UInt8Array, plane_rows
 
 FRAMES = 40
 OF_THE_GPU = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}

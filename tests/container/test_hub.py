@@ -12,7 +12,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
-from rvm_client.upload.choose import StoreConfig, choose_store
+from rvm_client.upload import StoreConfig, choose_store
 from rvm_client.worker.job import parse_job
 
 ROOT = Path(__file__).parents[2]

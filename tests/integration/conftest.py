@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.wire import MODEL_NAME
 
 CONFIG = Path(__file__).parents[2] / "model_repository" / MODEL_NAME / "config.pbtxt"

@@ -21,15 +21,12 @@ from tests.support.clips import (
 )
 
 from rvm_client.errors import ServerError
-from rvm_client.frames import FileRole, OutputType, SourceChunk, UInt8Array
-from rvm_client.matte.session import MattingModel
-from rvm_client.matte.transport import ChunkShape
+from rvm_client.frames import FileRole, OutputType, SourceChunk
+from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteResult, matte_video
-from rvm_client.pixels.compositing import composite
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout
-from rvm_client.pixels.yuv_matrix import yuv_to_rgb
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, yuv_to_rgb
+from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.stopwatch import Stopwatch
 from rvm_client.wire import MODEL_NAME, YUV_MODEL_NAME
 from rvm_export.goldens import INT8_CASES

@@ -26,9 +26,9 @@ from tritonclient.grpc import model_config_pb2
 
 from rvm_client import wire
 from rvm_client.errors import ConfigError, ServerError, ServerStartError
+from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.server.install import find_triton
 from rvm_client.server.options import choose_ports
-from rvm_client.server.server import ServerOptions, TritonServer
 
 GONE_WITHIN_S = 20.0
 SRC_SHAPE = (1, 2, 6, 8, 3)

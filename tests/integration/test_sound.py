@@ -17,10 +17,10 @@ from tests.support.sound import (
 )
 
 from rvm_client.frames import FileRole, OutputType
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
-from rvm_client.server.server import TritonServer
+from rvm_client.server import TritonServer
 
 WITH_SOUND = [
     OutputType.GREENSCREEN,

@@ -9,8 +9,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from rvm_client.errors import ConfigError
-from rvm_client.server.server import ServerOptions
-from rvm_client.server.starting import StartingServer
+from rvm_client.server import ServerOptions, StartingServer
 
 
 def servers() -> list[psutil.Process]:

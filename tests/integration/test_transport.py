@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from rvm_client.frames import MatteChunk, SourceChunk, UInt8Array
-from rvm_client.matte import shared_region
-from rvm_client.matte.session import MattingModel
-from rvm_client.matte.transport import ChunkShape
+from rvm_client.frames import MatteChunk, SourceChunk
+from rvm_client.matte import ChunkShape, MattingModel, shared_region
+from rvm_client.pixels import UInt8Array
 from rvm_client.stopwatch import Stopwatch
 from rvm_export.goldens import INT8_CASES
 

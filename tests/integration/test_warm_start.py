@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tests.support.clips import alpha_plane, read_frames, write_clip
 
-from rvm_client.frames import OutputType, SourceChunk, UInt8Array
-from rvm_client.matte.session import MattingModel
+from rvm_client.frames import OutputType, SourceChunk
+from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.scenes.warm_up import with_warm_up
+from rvm_client.pixels import UInt8Array
+from rvm_client.scenes import with_warm_up
 from rvm_client.stopwatch import Stopwatch
 from rvm_export.goldens import INT8_CASES
 

@@ -3,7 +3,8 @@
 import random
 from pathlib import Path
 
-from rvm_client.upload.choose import Backoff, UploadProgress, UploadRequest
+from rvm_client.net import Backoff
+from rvm_client.upload import UploadProgress, UploadRequest
 
 # Patient in number, not in time.
 QUICK = Backoff(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, longest_retry_after_s=0.05)

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rvm_client.decode.stills import read_rgba_at
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.compositing import checkerboard, composite
+from rvm_client.decode import read_rgba_at
+from rvm_client.pixels import UInt8Array, checkerboard, composite
 
 _CELL_WIDTH_PIXELS = 400
 _GAP_PIXELS = 8

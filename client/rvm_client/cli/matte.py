@@ -20,8 +20,7 @@ from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
 from rvm_client.machine import Hardware, share_one_heap
 from rvm_client.options import Limits
-from rvm_client.server.server import ServerOptions
-from rvm_client.server.starting import StartingServer
+from rvm_client.server import ServerOptions, StartingServer
 
 if TYPE_CHECKING:
     from rvm_client.pipeline import MatteResult

@@ -20,15 +20,14 @@ from rich.text import Text
 
 from rvm_client.cli.contact_sheet import write_contact_sheet
 from rvm_client.config import Settings
-from rvm_client.decode.reader import check_source
-from rvm_client.encode.preview import check_preview_path
-from rvm_client.encode.writer import check_output_path
+from rvm_client.decode import check_source
+from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.frames import OutputType
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.server.starting import StartingServer
+from rvm_client.server import StartingServer
 
 _STDERR = Console(stderr=True)
 
@@ -96,7 +95,7 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
         yield Path(source)
         return
     # Files need no HTTP.
-    from rvm_client.download.download import DownloadLimits, download
+    from rvm_client.download import DownloadLimits, download
 
     limits = DownloadLimits(
         max_bytes=settings.max_download_bytes,

@@ -10,8 +10,7 @@ import click
 
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError
-from rvm_client.server.options import newest_version
-from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.server import ServerOptions, TritonServer, newest_version
 
 PORT = click.IntRange(0, 65535)
 

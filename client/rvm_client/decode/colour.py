@@ -6,8 +6,7 @@ import av
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from rvm_client.errors import InputError
-from rvm_client.pixels.layouts import I420
-from rvm_client.pixels.yuv_matrix import LUMA_WEIGHTS, yuv_to_rgb
+from rvm_client.pixels import I420, LUMA_WEIGHTS, yuv_to_rgb
 
 # Matrix codes that name no YUV matrix: 0 is RGB, 2 is "unspecified", 3 is reserved.
 _NO_MATRIX = (0, 2, 3)

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.frames import UInt8Array
+from rvm_client.pixels import UInt8Array
 
 UInt16Array = npt.NDArray[np.uint16]
 

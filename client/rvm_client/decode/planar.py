@@ -15,9 +15,7 @@ from av.video.reformatter import ColorRange
 from rvm_client.decode.colour import SourceColour, source_colour
 from rvm_client.decode.geometry import Geometry
 from rvm_client.decode.rgb import Conversion, DirectRgb, RgbPicture, pictures
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.compositing import plane_rows
-from rvm_client.pixels.layouts import planes
+from rvm_client.pixels import UInt8Array, plane_rows, planes
 
 T = TypeVar("T")
 

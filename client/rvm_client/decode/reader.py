@@ -16,9 +16,10 @@ from rvm_client.decode.planar import colour_of_planes, planar_pictures
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
 from rvm_client.decode.trim import Place, SourceRange
-from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
+from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
+from rvm_client.pixels import UInt8Array
 
 
 class _Picture(Protocol):

@@ -24,8 +24,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, VideoRefo
 from rvm_client.decode.colour import SourceColour, source_colour
 from rvm_client.decode.dither import dither_into
 from rvm_client.decode.geometry import UPRIGHT, Geometry, Orientation
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.compositing import plane_rows
+from rvm_client.pixels import UInt8Array, plane_rows
 
 T = TypeVar("T")
 P = TypeVar("P")

@@ -10,7 +10,7 @@ from rvm_client.decode.colour import source_colour
 from rvm_client.decode.decoder import SourceDecoder
 from rvm_client.decode.geometry import Orientation, orientation
 from rvm_client.errors import InputError
-from rvm_client.frames import UInt8Array
+from rvm_client.pixels import UInt8Array
 
 
 def read_rgba_at(path: Path, moments_seconds: list[float]) -> list[UInt8Array]:

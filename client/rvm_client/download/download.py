@@ -26,9 +26,14 @@ from rvm_client.download.http_errors import FOREIGN, TransientDownloadError, net
 from rvm_client.download.partial_file import PartialFile
 from rvm_client.download.representation import Representation
 from rvm_client.errors import DownloadError, UsageError
-from rvm_client.net.addresses import acceptable_url, redacted_url
-from rvm_client.net.deadline import Deadline
-from rvm_client.net.guarded_http import GuardedSession, guarded_session, open_url
+from rvm_client.net import (
+    Deadline,
+    GuardedSession,
+    acceptable_url,
+    guarded_session,
+    open_url,
+    redacted_url,
+)
 
 _PIECE_BYTES = 1 << 18
 # Request timeout and too many requests; every 5xx counts as well.

@@ -7,7 +7,7 @@ import requests
 import urllib3
 
 from rvm_client.errors import DownloadError
-from rvm_client.net.addresses import redacted_url
+from rvm_client.net import redacted_url
 
 # RFC 9110, section 14.4: "bytes first-last/complete", with * for an unknown length.
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)

@@ -6,8 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from rvm_client.encode.yuv import rgb_frame
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.compositing import Colour
+from rvm_client.pixels import Colour, UInt8Array
 
 
 class Backdrop(Protocol):

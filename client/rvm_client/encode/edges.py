@@ -24,8 +24,7 @@ from rvm_client.encode.blocks import (
     padded,
     spread,
 )
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.layouts import planes
+from rvm_client.pixels import UInt8Array, planes
 
 # Black, as RGB and as limited-range YUV.
 FLAT = np.uint8(0)

@@ -13,11 +13,17 @@ from rvm_client.encode.edges import bleed_planes
 from rvm_client.encode.rgb_frames import matte
 from rvm_client.encode.video_file import FrameMaker
 from rvm_client.encode.yuv import yuv_frame
-from rvm_client.frames import OutputType, Picture, UInt8Array
+from rvm_client.frames import OutputType, Picture
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import Colour, composite_plane, halved, plane_rows
-from rvm_client.pixels.layouts import planes
-from rvm_client.pixels.yuv_matrix import RGB_TO_BT709
+from rvm_client.pixels import (
+    RGB_TO_BT709,
+    Colour,
+    UInt8Array,
+    composite_plane,
+    halved,
+    plane_rows,
+    planes,
+)
 
 _ALPHA_PLANE = 3
 _TYPES = (

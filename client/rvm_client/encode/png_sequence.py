@@ -10,9 +10,9 @@ import av
 
 from rvm_client.encode.edges import bleed_edges
 from rvm_client.encode.file import OutputFile
-from rvm_client.frames import Picture, UInt8Array
+from rvm_client.frames import Picture
 from rvm_client.machine import available_cores
-from rvm_client.pixels.compositing import plane_rows
+from rvm_client.pixels import UInt8Array, plane_rows
 
 # Fast; higher levels take several times as long for a few percent.
 _PNG_OPTIONS = {"compression_level": "1", "pred": "mixed"}

@@ -7,7 +7,7 @@ from PIL import Image
 from rvm_client.encode.file import OutputFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import Picture, VideoInfo
-from rvm_client.pixels.compositing import checkerboard, composite
+from rvm_client.pixels import checkerboard, composite
 
 _IMAGE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _JPEG_QUALITY = 88

@@ -15,7 +15,7 @@ from rvm_client.encode.yuv import (
     yuva444_10_bit_frame,
 )
 from rvm_client.frames import OutputType, Picture
-from rvm_client.pixels.compositing import composite
+from rvm_client.pixels import composite
 
 
 def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:

@@ -20,8 +20,7 @@ from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import GREEN
-from rvm_client.pixels.layouts import I420
+from rvm_client.pixels import GREEN, I420
 
 __all__ = [
     "Writer",

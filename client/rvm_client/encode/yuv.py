@@ -4,8 +4,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.compositing import plane_rows
+from rvm_client.pixels import UInt8Array, plane_rows
 
 # 8-bit alpha to 10 bits with full scale staying full scale: round(a * 1023 / 255).
 _ALPHA_10_BIT = np.rint(np.arange(256) * (1023 / 255)).astype(np.uint16)

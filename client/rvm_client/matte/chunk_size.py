@@ -2,7 +2,7 @@
 
 from rvm_client.matte.shared_region import free_bytes
 from rvm_client.matte.transport import SLOTS, ChunkShape
-from rvm_client.pixels.layouts import RGB, PixelLayout
+from rvm_client.pixels import RGB, PixelLayout
 
 # A processor gains nothing from more frames at once, and each frame of 1920x1080 costs 50 MB on
 # the way. A GPU does: it is idle between requests.

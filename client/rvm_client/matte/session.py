@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 
 from rvm_client import wire
 from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
-from rvm_client.frames import MatteChunk, Role, SourceChunk, UInt8Array
+from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte.shared_region import SharedMemoryError
 from rvm_client.matte.transport import (
     ChunkShape,
@@ -29,7 +29,7 @@ from rvm_client.matte.transport import (
     infer_by_value,
     start_states,
 )
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 from rvm_client.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ import tritonclient.grpc as triton
 from tritonclient.utils import triton_to_np_dtype
 
 from rvm_client import wire
-from rvm_client.frames import UInt8Array
 from rvm_client.matte.shared_region import SharedRegion
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
 # In each direction: one chunk is at work, one waits in the queue, one is being filled or read.
 SLOTS = 3

@@ -1,1 +1,26 @@
-"""Connections to strangers' addresses: checked, limited in time, resumed."""
+"""What talking to strangers' servers needs: checked addresses, limits of time, retries."""
+
+from rvm_client.net.addresses import acceptable_url, redacted_url
+from rvm_client.net.deadline import Deadline
+from rvm_client.net.guarded_http import GuardedSession, guarded_session, open_url
+from rvm_client.net.retries import (
+    Backoff,
+    TransientError,
+    is_transient_status,
+    parse_retry_after,
+    with_retries,
+)
+
+__all__ = [
+    "Backoff",
+    "Deadline",
+    "GuardedSession",
+    "TransientError",
+    "acceptable_url",
+    "guarded_session",
+    "is_transient_status",
+    "open_url",
+    "parse_retry_after",
+    "redacted_url",
+    "with_retries",
+]

@@ -13,8 +13,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.layouts import RGB, PixelLayout
+from rvm_client.pixels import RGB, PixelLayout, UInt8Array
 
 Thumbnail = npt.NDArray[np.float32]
 """Mean colours of a grid over the picture, [18,32,3], 0 to 255."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from rvm_client.frames import Role, SourceChunk
-from rvm_client.pixels.layouts import RGB, PixelLayout
+from rvm_client.pixels import RGB, PixelLayout
 from rvm_client.scenes.cuts import CutDetector
 
 WARM_UP_FRAMES = 12

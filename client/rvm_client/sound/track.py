@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition
 
-from rvm_client.decode.file import open_source
+from rvm_client.decode import open_source
 from rvm_client.errors import InputError
 from rvm_client.sound.packets import Cut, SoundPacket, copied_packets, transcoded_packets
 

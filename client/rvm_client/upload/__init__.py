@@ -1,0 +1,21 @@
+"""A result to where its user can fetch it."""
+
+from rvm_client.upload.choose import StoreConfig, choose_store, presigned_store
+from rvm_client.upload.store import (
+    ProgressCallback,
+    Store,
+    UploadProgress,
+    UploadRequest,
+    UploadResult,
+)
+
+__all__ = [
+    "ProgressCallback",
+    "Store",
+    "StoreConfig",
+    "UploadProgress",
+    "UploadRequest",
+    "UploadResult",
+    "choose_store",
+    "presigned_store",
+]

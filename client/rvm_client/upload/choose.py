@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rvm_client.errors import ConfigError
-from rvm_client.net.retries import Backoff
+from rvm_client.net import Backoff
 from rvm_client.upload.local import LocalStore
 from rvm_client.upload.presigned import PresignedStore
 from rvm_client.upload.s3_bucket import S3Bucket

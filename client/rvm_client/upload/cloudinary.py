@@ -16,7 +16,7 @@ from cloudinary import api, uploader
 from cloudinary.api_client import call_api
 
 from rvm_client.errors import ConfigError, UploadError
-from rvm_client.net.retries import (
+from rvm_client.net import (
     Backoff,
     TransientError,
     is_transient_status,

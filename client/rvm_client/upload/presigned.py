@@ -11,14 +11,15 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from rvm_client.errors import DownloadError, UploadError, UsageError
-from rvm_client.net.addresses import acceptable_url, redacted_url
-from rvm_client.net.deadline import Deadline
-from rvm_client.net.guarded_http import guarded_session
-from rvm_client.net.retries import (
+from rvm_client.net import (
     Backoff,
+    Deadline,
     TransientError,
+    acceptable_url,
+    guarded_session,
     is_transient_status,
     parse_retry_after,
+    redacted_url,
     with_retries,
 )
 from rvm_client.upload.store import (

@@ -1,0 +1,1 @@
+"""The RunPod worker: `python -m rvm_client.worker`."""

@@ -13,15 +13,14 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from rvm_client.config import Settings, load_settings
-from rvm_client.download.download import DownloadLimits
-from rvm_client.encode.writer import check_encoders
+from rvm_client.download import DownloadLimits
+from rvm_client.encode import check_encoders
 from rvm_client.errors import RvmError
 from rvm_client.machine import Hardware, share_one_heap
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
-from rvm_client.server.server import ServerOptions, TritonServer
-from rvm_client.server.starting import StartingServer
-from rvm_client.upload.choose import StoreConfig, choose_store
+from rvm_client.server import ServerOptions, StartingServer, TritonServer
+from rvm_client.upload import StoreConfig, choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job

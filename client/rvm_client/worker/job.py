@@ -24,8 +24,7 @@ from rvm_client.options import (
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
 )
-from rvm_client.pixels.colours import COLOUR_FORMS, parse_colour
-from rvm_client.pixels.compositing import Colour
+from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125

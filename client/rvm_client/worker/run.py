@@ -8,20 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rvm_client.download.download import DownloadLimits, DownloadProgress, download
+from rvm_client.download import DownloadLimits, DownloadProgress, download
 from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
 from rvm_client.machine import Hardware
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
-from rvm_client.upload.choose import (
-    Store,
-    UploadProgress,
-    UploadRequest,
-    UploadResult,
-    presigned_store,
-)
+from rvm_client.upload import Store, UploadProgress, UploadRequest, UploadResult, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
 
 _CONTENT_TYPES = {

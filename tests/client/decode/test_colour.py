@@ -15,10 +15,11 @@ from tests.support.clips import (
     yuv_of,
 )
 
-from rvm_client.decode.reader import VideoReader
+from rvm_client.decode import VideoReader
 from rvm_client.errors import InputError
-from rvm_client.frames import UInt8Array, VideoInfo
+from rvm_client.frames import VideoInfo
 from rvm_client.options import MatteOptions
+from rvm_client.pixels import UInt8Array
 
 BT709, BT601, BT2020 = 1, 6, 9
 LOSSLESS = "ffv1"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.support.clips import index_frame, read_index, write_clip
 
-from rvm_client.decode.reader import VideoReader, check_source
+from rvm_client.decode import VideoReader, check_source
 from rvm_client.errors import InputError
 from rvm_client.options import Limits, MatteOptions
 

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from tests.support.clips import frame_of, index_frame, read_index, write_clip, write_frames
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.decode.stills import read_rgba_at
+from rvm_client.decode import VideoReader, read_rgba_at
 from rvm_client.errors import InputError
-from rvm_client.frames import UInt8Array
 from rvm_client.options import MatteOptions
+from rvm_client.pixels import UInt8Array
 
 CORNERS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
 

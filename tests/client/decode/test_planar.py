@@ -18,10 +18,10 @@ from tests.support.clips import (
     yuv_of,
 )
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.frames import SourceChunk, UInt8Array, VideoInfo
+from rvm_client.decode import VideoReader
+from rvm_client.frames import SourceChunk, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.layouts import I420, RGB
+from rvm_client.pixels import I420, RGB, UInt8Array
 
 BT709, BT601, BT2020 = 1, 6, 9
 LOSSLESS = "ffv1"

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from tests.support.clips import index_frame, read_index, write_clip
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.decode.stills import read_rgba_at
+from rvm_client.decode import VideoReader, read_rgba_at
 from rvm_client.errors import InputError
 
 

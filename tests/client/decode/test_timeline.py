@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.clips import index_frame, read_index, retimed, write_clip
 
-from rvm_client.decode.reader import VideoReader
+from rvm_client.decode import VideoReader
 from rvm_client.decode.timeline import Timeline
 
 B_FRAMES = {"preset": "medium", "bf": "3", "g": "12"}

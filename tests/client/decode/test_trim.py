@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tests.support.clips import index_frame, read_index, write_clip
 
-from rvm_client.decode.reader import VideoReader
+from rvm_client.decode import VideoReader
 from rvm_client.errors import InputError, UsageError
 from rvm_client.frames import Role
 from rvm_client.options import MatteOptions

@@ -27,7 +27,7 @@ from tests.support import http_faults as faults
 from tests.support.certificates import Authority
 from tests.support.http_faults import FaultyServer
 
-from rvm_client.download.download import DownloadLimits, DownloadProgress, DownloadResult, download
+from rvm_client.download import DownloadLimits, DownloadProgress, DownloadResult, download
 from rvm_client.download.http_errors import FALLBACK, network_error, rule_for, storage_error
 from rvm_client.errors import DownloadError, RvmError, StoppedError, UsageError
 

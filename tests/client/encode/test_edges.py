@@ -9,14 +9,12 @@ import pytest
 from tests.client.encode.test_writer import video_info
 from tests.support.clips import alpha_plane, packed, read_frames, to_rgb, yuv_of
 
+from rvm_client.encode import open_writer
 from rvm_client.encode.blocks import BLOCK_PIXELS
 from rvm_client.encode.edges import bleed_edges, bleed_planes
-from rvm_client.encode.writer import open_writer
-from rvm_client.frames import MatteChunk, OutputType, UInt8Array
+from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import composite
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout, planes
-from rvm_client.pixels.yuv_matrix import yuv_to_rgb
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, planes, yuv_to_rgb
 
 WIDTH, HEIGHT = 320, 192
 BACKGROUNDS = {

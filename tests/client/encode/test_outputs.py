@@ -15,12 +15,12 @@ from tests.client.encode.test_writer import EXPECTED, VIDEO_TYPES, matte_chunk, 
 from tests.support.clips import alpha_plane, read_frames, read_index, to_rgb
 from tests.support.pngs import read_png_sequence
 
-from rvm_client.decode.stills import read_rgba_at
-from rvm_client.encode.writer import matte_path, open_writer
+from rvm_client.decode import read_rgba_at
+from rvm_client.encode import matte_path, open_writer
 from rvm_client.errors import OutputError
-from rvm_client.frames import FileRole, MatteChunk, OutputType, UInt8Array
+from rvm_client.frames import FileRole, MatteChunk, OutputType
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import checkerboard, composite
+from rvm_client.pixels import UInt8Array, checkerboard, composite
 
 
 def rows_of(plane: av.video.plane.VideoPlane) -> UInt8Array:

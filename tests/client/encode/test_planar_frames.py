@@ -21,14 +21,17 @@ from tests.support.clips import (
 )
 
 from rvm_client.backdrop import open_backdrop
-from rvm_client.encode import planar_frames, rgb_frames
-from rvm_client.encode.backdrops import Backdrop
-from rvm_client.encode.writer import matte_path, open_writer, takes_planes
-from rvm_client.frames import MatteChunk, OutputType, Picture, UInt8Array, VideoInfo
+from rvm_client.encode import (
+    Backdrop,
+    matte_path,
+    open_writer,
+    planar_frames,
+    rgb_frames,
+    takes_planes,
+)
+from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import GREEN, Colour, composite
-from rvm_client.pixels.layouts import I420
-from rvm_client.pixels.yuv_matrix import yuv_to_rgb
+from rvm_client.pixels import GREEN, I420, Colour, UInt8Array, composite, yuv_to_rgb
 
 WIDTH, HEIGHT = 322, 194
 PLANAR_TYPES = [

@@ -26,8 +26,9 @@ from rvm_client.encode.segments import SegmentEncoder, SegmentPlan, frame_bytes,
 from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import yuva420_frame
 from rvm_client.errors import OutputError
-from rvm_client.frames import OutputType, Picture, UInt8Array
+from rvm_client.frames import OutputType, Picture
 from rvm_client.options import MatteOptions
+from rvm_client.pixels import UInt8Array
 
 WIDTH, HEIGHT = 192, 144
 # With segments of 128 frames: the third encoder is at work, and the first one is again.

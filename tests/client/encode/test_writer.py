@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tests.support.clips import alpha_plane, index_frame, read_frames, read_index, to_rgb
 
-from rvm_client.encode.writer import check_output_path, matte_path, open_writer
+from rvm_client.encode import check_output_path, matte_path, open_writer
 from rvm_client.errors import OutputError, UsageError
-from rvm_client.frames import MatteChunk, OutputType, UInt8Array, VideoInfo
+from rvm_client.frames import MatteChunk, OutputType, VideoInfo
 from rvm_client.options import MatteOptions
-from rvm_client.pixels.compositing import GREEN
+from rvm_client.pixels import GREEN, UInt8Array
 
 EXPECTED = {
     OutputType.GREENSCREEN: ("h264", "yuv420p", None),

@@ -2,9 +2,8 @@
 
 import pytest
 
-from rvm_client.matte.chunk_size import frames_per_request
-from rvm_client.pixels.layouts import I420
-from rvm_client.pixels.yuv_matrix import yuv_to_rgb
+from rvm_client.matte import frames_per_request
+from rvm_client.pixels import I420, yuv_to_rgb
 
 PLENTY = 2**34
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rvm_client.errors import UsageError
-from rvm_client.net.addresses import acceptable_url, redacted_url, refusal, resolve
+from rvm_client.net import acceptable_url, redacted_url
+from rvm_client.net.addresses import refusal, resolve
 
 REFUSED = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.255",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rvm_client.pixels.compositing import GREEN, checkerboard, composite, composite_plane, halved
+from rvm_client.pixels import GREEN, checkerboard, composite, composite_plane, halved
 
 
 def test_composite_is_the_rounded_blend_for_every_colour_and_alpha() -> None:

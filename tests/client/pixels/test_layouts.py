@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from tests.support.clips import frame_of, yuv_frame, yuv_of
 
-from rvm_client.frames import UInt8Array
-from rvm_client.pixels.layouts import I420, RGB, planes
-from rvm_client.pixels.yuv_matrix import LUMA_WEIGHTS, rgb_to_yuv, yuv_to_rgb
+from rvm_client.pixels import I420, LUMA_WEIGHTS, RGB, UInt8Array, planes, rgb_to_yuv, yuv_to_rgb
 
 CODES = [1, 6, 9]
 

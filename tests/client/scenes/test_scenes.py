@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from tests.support.clips import frame_of
 
-from rvm_client.frames import Role, SourceChunk, UInt8Array
-from rvm_client.pixels.layouts import I420, RGB, PixelLayout
-from rvm_client.pixels.yuv_matrix import yuv_to_rgb
+from rvm_client.frames import Role, SourceChunk
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, yuv_to_rgb
+from rvm_client.scenes import with_warm_up
 from rvm_client.scenes.cuts import CutDetector
-from rvm_client.scenes.warm_up import WARM_UP_FRAMES, with_warm_up
+from rvm_client.scenes.warm_up import WARM_UP_FRAMES
 
 HEIGHT, WIDTH = 72, 128
 

@@ -10,17 +10,11 @@ import pytest
 
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.machine import available_cores
+from rvm_client.server import ServerOptions, newest_version
 from rvm_client.server import install as triton_install
 from rvm_client.server.environment import is_allowed, server_environment
 from rvm_client.server.log import explain, is_port_conflict, read_tail
-from rvm_client.server.options import (
-    ServerOptions,
-    check_model_repository,
-    check_ports,
-    choose_ports,
-    newest_version,
-    url_host,
-)
+from rvm_client.server.options import check_model_repository, check_ports, choose_ports, url_host
 
 # --- the log
 

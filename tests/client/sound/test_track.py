@@ -14,12 +14,11 @@ from tests.support.sound import (
     write_sound_clip,
 )
 
-from rvm_client.decode.reader import VideoReader
-from rvm_client.encode.formats import VIDEO_FORMATS
-from rvm_client.encode.writer import open_writer
+from rvm_client.decode import VideoReader
+from rvm_client.encode import VIDEO_FORMATS, open_writer
 from rvm_client.frames import MatteChunk, OutputType
 from rvm_client.options import MatteOptions
-from rvm_client.sound.track import SoundTrack
+from rvm_client.sound import SoundTrack
 
 TYPES = [OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_PRORES]
 FRAME_SECONDS = 1 / 30

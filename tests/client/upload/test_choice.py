@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rvm_client.errors import ConfigError, UsageError
-from rvm_client.net.retries import parse_retry_after
-from rvm_client.upload.choose import StoreConfig, UploadRequest, choose_store
+from rvm_client.net import parse_retry_after
+from rvm_client.upload import StoreConfig, UploadRequest, choose_store
 from rvm_client.upload.s3_bucket import S3Bucket
 
 ALL = StoreConfig(

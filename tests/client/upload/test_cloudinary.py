@@ -16,7 +16,8 @@ from tests.support.faulty_http import Fault
 from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
 
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload.choose import Backoff, Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.net import Backoff
+from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
 
 THREE_CHUNKS = 2 * CHUNK_BYTES + 12345
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.uploads import Reports, make_request
 
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload.choose import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
 
 FILE_BYTES = 3 * 1024 * 1024 + 17
 

@@ -16,7 +16,7 @@ from tests.support.put_server import PutServer
 from tests.support.uploads import QUICK, Reports, make_request
 
 from rvm_client.errors import StoppedError, UploadError, UsageError
-from rvm_client.upload.choose import Store, UploadProgress, presigned_store
+from rvm_client.upload import Store, UploadProgress, presigned_store
 
 FILE_BYTES = 3 * 1024 * 1024 + 17
 

@@ -15,7 +15,7 @@ from tests.support.s3_server import S3Front
 from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
 
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload.choose import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
 
 THREE_PARTS = 2 * CHUNK_BYTES + 12345
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
