@@ -46,10 +46,11 @@ RUN pip install --no-cache-dir "torch==${TORCH_VERSION}" "numpy==1.26.4"
 COPY pyproject.toml README.md LICENSE NOTICE constraints-worker.txt ./
 COPY export export
 COPY client client
+# Its config.pbtxt goes into the wheel, too.
+COPY model_repository model_repository
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && pip install --no-cache-dir --constraint constraints-worker.txt --editable .
 
-COPY model_repository model_repository
 # NOTICE is there for checkouts without a folder of weights: a COPY must find something.
 COPY NOTICE weights* weights/
 # A TorchScript file is bound to no device, so one that the CPU has made serves a GPU.
@@ -88,7 +89,6 @@ WORKDIR /opt/rvm
 COPY --from=client /opt/rvm/venv venv
 COPY --from=export /src/model_repository model_repository
 COPY LICENSE NOTICE ./
-COPY scripts/start scripts/start
 
 # RUNPOD_INIT_TIMEOUT: seconds for a cold start. RunPod reads it from the endpoint's settings: set
 # it there too. HOME: the user of Triton's image has none. NVIDIA_DRIVER_CAPABILITIES: without
@@ -96,6 +96,9 @@ COPY scripts/start scripts/start
 ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_MODEL_REPOSITORY=/opt/rvm/model_repository \
     RVM_CACHE_DIR=/tmp/rvm-triton \
+    RVM_GRPC_PORT=8001 \
+    RVM_HTTP_PORT=8000 \
+    RVM_METRICS_PORT=8002 \
     RUNPOD_INIT_TIMEOUT=800 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     HOME=/tmp \
@@ -110,8 +113,8 @@ USER 1000:1000
 
 # The worker needs no check of its own: the container ends when it does.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=300s --retries=3 \
-    CMD ["/bin/sh", "-c", "curl --fail --silent --show-error --output /dev/null \"http://127.0.0.1:${RVM_HTTP_PORT:-8000}/v2/health/ready\""]
+    CMD ["/bin/sh", "-c", "curl --fail --silent --show-error --output /dev/null \"http://127.0.0.1:${RVM_HTTP_PORT}/v2/health/ready\""]
 
 # NVIDIA's entrypoint stays: it checks the driver and chooses the CUDA libraries that fit it, and
 # then becomes this command.
-CMD ["/opt/rvm/scripts/start"]
+CMD ["python", "-m", "rvm_client.worker"]

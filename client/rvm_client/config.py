@@ -1,17 +1,19 @@
 """The environment, read here and nowhere else in the client.
 
-Every setting has its variable's name as alias; the README lists them for users.
+Every setting has its variable's name as alias; docs/deploy.md lists them for users.
 """
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rvm_client.errors import ConfigError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +44,12 @@ class Settings(BaseSettings):
         default=180.0, gt=0, validation_alias="RVM_SERVER_READY_TIMEOUT_S"
     )
     request_timeout_s: float = Field(default=300.0, gt=0, validation_alias="RVM_REQUEST_TIMEOUT_S")
+    triton_host: str = Field(default="127.0.0.1", validation_alias="RVM_TRITON_HOST")
+    grpc_port: Port = Field(default=0, validation_alias="RVM_GRPC_PORT")
+    http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")
+    metrics_port: Port = Field(default=0, validation_alias="RVM_METRICS_PORT")
+    """The ports of the worker's own server; 0: any free one."""
+    min_shm_bytes: int = Field(default=256 * 2**20, ge=0, validation_alias="RVM_MIN_SHM_BYTES")
 
     max_download_bytes: int = Field(
         default=500_000_000, gt=0, validation_alias="MAX_DOWNLOAD_BYTES"

@@ -9,13 +9,13 @@ goes on in software, and says so here.
 import contextlib
 import ctypes
 import errno
+import functools
 import logging
 import math
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-
-import av.error
 
 from rvm_client.config import Settings
 
@@ -35,7 +35,6 @@ _MEANINGS = {
     errno.ENOMEM: "the GPU has no memory left",
 }
 _REFUSED = "the driver refuses; the GPU may lack this engine, or have no session of it free"
-_said = set[str]()
 
 
 def available_cores(cgroup_folder: Path = CGROUP_FOLDER) -> int:
@@ -93,6 +92,9 @@ class Hardware:
 
 def meaning(exc: BaseException) -> str:
     """Why an engine did not open or stopped working, in words."""
+    # Whoever has met such an error has imported PyAV; all others get by without its weight.
+    import av.error
+
     if isinstance(exc, av.error.ExternalError):
         return _REFUSED
     if isinstance(exc, av.error.FFmpegError) and exc.errno is not None:
@@ -100,8 +102,21 @@ def meaning(exc: BaseException) -> str:
     return str(exc)
 
 
+@functools.lru_cache(maxsize=64)
 def say_once(sentence: str) -> None:
-    """Log a warning, unless this process has logged it before: a worker does many jobs."""
-    if sentence not in _said:
-        _said.add(sentence)
-        _LOG.warning(sentence)
+    """Log a warning, unless this process has logged it lately: a worker does many jobs.
+
+    Args:
+        sentence: the same for the same cause, so it names no file.
+    """
+    _LOG.warning(sentence)
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt.
+
+    Ctrl-C does it again, too, where a shell started this program with SIGINT ignored, as shells
+    do with background jobs.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)

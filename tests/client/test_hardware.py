@@ -49,7 +49,7 @@ OF_THE_GPU = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hardware:
     """A GPU, of which the driver knows nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(machine, "_said", set())
+    machine.say_once.cache_clear()
     folder = tmp_path / "dev"
     folder.mkdir()
     (folder / "nvidiactl").touch()
@@ -345,7 +345,7 @@ def test_a_gpu_that_gives_up_on_the_way_says_so(tmp_path: Path, gpu: Hardware) -
             file.write(Picture(busy, opaque, index * 1001, index / 30))
         file.finish()
 
-    with pytest.raises(HardwareEncoderError, match=r"out\.mov cannot be written: dnxhd failed"):
+    with pytest.raises(HardwareEncoderError, match=r"^dnxhd failed: "):
         go_on()
     file.discard()
     assert not list(tmp_path.glob("*.mov"))

@@ -115,25 +115,41 @@ def tracked(pattern: str) -> list[str]:
     return [path for path in context_files(pattern) if not local.search(path)]
 
 
+def replay(command: str, folder: Path) -> Path:
+    """The folder that a RUN of the first stage finds: what was copied in the lines above it."""
+    for instruction in INSTRUCTIONS:
+        if instruction.name == "RUN" and command in instruction.value:
+            return folder
+        if instruction.stage == 1 and instruction.name == "COPY":
+            copy(instruction.value, folder)
+    raise AssertionError(f"no RUN has {command}")
+
+
+def copy(value: str, folder: Path) -> None:
+    """One COPY from the build context: files keep their names, folders give their content."""
+    *sources, target = shlex.split(value)
+    for pattern in sources:
+        for top in ROOT.glob(pattern):
+            for path in filter(is_sent, context_files(str(top.relative_to(ROOT)))):
+                inner = Path(path).relative_to(top.relative_to(ROOT)) if top.is_dir() else top.name
+                copied = folder / target / inner
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / path, copied)
+
+
 @pytest.fixture(scope="module")
 def build_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the Dockerfile copies out of the files that the builder is sent."""
-    folder = tmp_path_factory.mktemp("context")
-    for pattern in copied_patterns():
-        for path in filter(is_sent, context_files(pattern)):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / path, folder / path)
-    return folder
+    """What the export of the model finds."""
+    return replay("rvm-export export", tmp_path_factory.mktemp("context"))
 
 
 @pytest.fixture(scope="module")
-def wheel(build_context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built of nothing but the build context."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built of nothing but what is copied before it is built."""
+    source = replay("pip wheel", tmp_path_factory.mktemp("source"))
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    done = subprocess.run(
-        [*command, "--wheel-dir", folder, build_context], capture_output=True, text=True
-    )
+    done = subprocess.run([*command, "--wheel-dir", folder, source], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (built,) = folder.glob("rvm_triton-*.whl")
     return built
@@ -270,17 +286,25 @@ def test_the_export_runs_from_the_build_context(build_context: Path) -> None:
         assert option in usage
 
 
-def test_starts_the_entry_and_checks_triton() -> None:
+def test_starts_the_worker_and_checks_triton(wheel: Path) -> None:
     (command,) = values("CMD", LAST_STAGE)
-    (program,) = json.loads(command)
-    (folder,) = values("WORKDIR", LAST_STAGE)
-    copied = [value.split() for value in values("COPY", LAST_STAGE)]
-    assert ["scripts/start", Path(program).relative_to(folder).as_posix()] in copied
+    program, option, module = json.loads(command)
+    assert (program, option) == ("python", "-m")
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"{module.replace('.', '/')}/__main__.py" in archive.namelist()
     (check,) = values("HEALTHCHECK", LAST_STAGE)
     assert "/v2/health/ready" in check
+    for variable in re.findall(r"\$\{(\w+)\}", check):
+        assert f"{variable}=" in " ".join(values("ENV", LAST_STAGE))
     # The shell that the check needs must be able to read it.
     shell = json.loads(check[check.index("[") :])
     assert subprocess.run([shell[0], "-n", shell[1], shell[2]]).returncode == 0
+
+
+def test_the_ports_of_the_image_are_those_that_it_exposes() -> None:
+    settings = " ".join(values("ENV", LAST_STAGE))
+    (exposed,) = values("EXPOSE", LAST_STAGE)
+    assert set(re.findall(r"_PORT=(\d+)", settings)) == set(exposed.split())
 
 
 def test_asks_for_the_video_engines_of_the_gpu() -> None:

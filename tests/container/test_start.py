@@ -1,10 +1,11 @@
-"""`scripts/start`: Triton and the worker live and end together. Real processes, real signals."""
+"""`scripts/start`: the worker and its Triton begin and end together. Real processes and signals."""
 
 import json
 import os
 import re
 import shutil
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -19,14 +20,19 @@ import pytest
 import requests
 from tests.support.clip_server import ClipServer
 from tests.support.clips import index_frame, write_clip
+from tests.support.runpod_server import RunPodServer
 
 from rvm_client.errors import ConfigError, ServerError
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "scripts" / "start"
-STAND_IN = Path(__file__).with_name("worker.py")
-WITHIN_S = 40.0
+WITHIN_S = 60.0
 KILLED = 128 + signal.SIGKILL
+CANNOT_BEGIN = 1
+FRAMES = 8
+SERVER_NAME = re.compile(r"rvm-[0-9a-f]{12}(?=-)")
+# The echo model takes about a second for a request with this ratio.
+SLOW_RATIO = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,23 +43,18 @@ class Container:
     folder: Path
 
     @property
-    def notes(self) -> list[str]:
-        """What the stand-in for the worker has noted."""
-        file = self.folder / "notes"
-        return file.read_text().splitlines() if file.exists() else []
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
 
     @property
-    def worker(self) -> int:
-        return int(self.notes[0].removeprefix("pid "))
+    def errors(self) -> str:
+        return (self.folder / "errors").read_text()
 
     @property
     def server_names(self) -> list[str]:
         """Names of Triton servers, with which their segments in /dev/shm start."""
-        return [path.name[: len("rvm-") + 12] for path in self.temporary.glob("rvm-*-*")]
-
-    @property
-    def temporary(self) -> Path:
-        return self.folder / "tmp"
+        names = (path.name for path in self.temporary.iterdir())
+        return [found[0] for found in map(SERVER_NAME.match, names) if found]
 
     def processes(self, name: str = "") -> list[psutil.Process]:
         """All processes of this container, by the temporary folder in their environment."""
@@ -67,19 +68,18 @@ class Container:
                 continue
         return found
 
-    def wait_started(self) -> None:
-        """Until the stand-in runs, which is when Triton is ready."""
-        wait_for(lambda: bool(self.notes) or self.process.poll() is not None)
-        assert self.notes, self.process.communicate()
+    def signal_group(self, number: signal.Signals) -> None:
+        """As Ctrl-C in a terminal does it."""
+        os.killpg(self.process.pid, number)
 
-    def end(self) -> tuple[int, str]:
-        """Wait for the end: exit status and stderr. Nothing may be left."""
+    def end(self) -> int:
+        """Wait for the end and return the exit status. Nothing may be left."""
         names = self.server_names
-        _, errors = self.process.communicate(timeout=WITHIN_S)
+        status = self.process.wait(WITHIN_S)
         wait_for(lambda: not self.processes())
-        wait_for(lambda: not list(self.temporary.glob("rvm-*")))
+        assert list(self.temporary.iterdir()) == []
         assert not [path for name in names for path in Path("/dev/shm").glob(f"{name}*")]
-        return self.process.returncode, errors
+        return status
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -88,6 +88,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClipServer]:
+    folder = tmp_path_factory.mktemp("clips")
+    write_clip(folder / "clip.mp4", [index_frame(i) for i in range(FRAMES)])
+    with ClipServer(folder) as server:
+        yield server
 
 
 @pytest.fixture
@@ -99,11 +107,7 @@ def environment(echo_repository: Path, backend_cache: Path, tmp_path: Path) -> d
         "RVM_VENV": sys.prefix,
         "RVM_MODEL_REPOSITORY": str(echo_repository),
         "RVM_CACHE_DIR": str(backend_cache),
-        "RVM_GRPC_PORT": "0",
-        "RVM_HTTP_PORT": "0",
-        "RVM_METRICS_PORT": "0",
         "RVM_MIN_SHM_BYTES": "1",
-        "RVM_WORKER_GRACE_S": "2",
         "RVM_UPLOAD_FOLDER": str(tmp_path / "results"),
         "RVM_ALLOW_PRIVATE_ADDRESSES": "true",
         "OMP_NUM_THREADS": "1",
@@ -111,33 +115,21 @@ def environment(echo_repository: Path, backend_cache: Path, tmp_path: Path) -> d
     }
 
 
-@pytest.fixture
-def with_stand_in(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment with a `python` that runs `worker.py` for `-m rvm_client.worker`."""
-    programs = tmp_path / "venv" / "bin"
-    programs.mkdir(parents=True)
-    (programs / "rvm-serve").symlink_to(Path(sys.prefix) / "bin" / "rvm-serve")
-    python = programs / "python"
-    python.write_text(
-        f'#!/bin/sh\n[ "$1 $2" = "-m rvm_client.worker" ] || exit 9\nshift 2\n'
-        f'exec "{sys.executable}" "{STAND_IN}" "$@"\n'
-    )
-    python.chmod(0o755)
-    return environment | {"RVM_VENV": str(programs.parent)}
-
-
 @contextmanager
-def container(environment: dict[str, str], folder: Path, *arguments: str) -> Iterator[Container]:
+def container(
+    environment: dict[str, str], folder: Path, *arguments: str, command: Path = START
+) -> Iterator[Container]:
     """`scripts/start` in a session of its own, as a terminal or an engine starts it."""
-    process = subprocess.Popen(
-        [START, *arguments],
-        env=environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with (folder / "errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [command, *arguments],
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
     running = Container(process, folder)
     with process:
         try:
@@ -153,28 +145,39 @@ def container(environment: dict[str, str], folder: Path, *arguments: str) -> Ite
 
 
 @contextmanager
-def stand_in(environment: dict[str, str], folder: Path, mode: str) -> Iterator[Container]:
-    """A container with the stand-in for a worker, both up."""
-    with container(environment, folder, mode, str(folder / "notes")) as running:
-        running.wait_started()
-        yield running
+def busy(
+    environment: dict[str, str], folder: Path, clips: ClipServer
+) -> Iterator[tuple[Container, RunPodServer]]:
+    """A container that has begun a job of some seconds, and RunPod's side of it."""
+    job = {
+        "video_url": clips.url("clip.mp4"),
+        "downsample_ratio": SLOW_RATIO,
+        "warm_start": False,
+    }
+    with (
+        RunPodServer() as runpod,
+        container(environment | runpod.environment, folder) as running,
+    ):
+        runpod.submit("job", job)
+        runpod.wait_for_progress("job", "Processing (")
+        yield running, runpod
 
 
-# --- the real worker
-
-
-def test_one_job_and_the_end(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "clips").mkdir()
-    write_clip(tmp_path / "clips" / "clip.mp4", [index_frame(i) for i in range(4)])
-    with ClipServer(tmp_path / "clips") as clips:
-        job = json.dumps({"input": {"video_url": clips.url("clip.mp4")}})
-        with container(environment, tmp_path, "--test_input", job) as running:
-            status, errors = running.end()
-    assert status == 0, errors
+def test_one_job_and_the_end(
+    environment: dict[str, str], clips: ClipServer, tmp_path: Path
+) -> None:
+    environment["RVM_MIN_SHM_BYTES"] = str(2**60)
+    job = json.dumps({"input": {"video_url": clips.url("clip.mp4")}})
+    with container(environment, tmp_path, "--test_input", job) as running:
+        assert running.end() == 0, running.errors
     assert list((tmp_path / "results").rglob("*.mp4"))
+    size_mib = shutil.disk_usage("/dev/shm").total // 2**20
+    assert f"warning: /dev/shm has {size_mib} MiB" in running.errors
+    assert f"need {2**40} MiB" in running.errors
+    assert "--shm-size" in running.errors
 
 
-def test_serves_jobs_until_sigterm(
+def test_serves_jobs_at_an_address_until_sigterm(
     environment: dict[str, str], tmp_path: Path, unused_port: int
 ) -> None:
     options = ("--rp_serve_api", "--rp_api_port", str(unused_port))
@@ -189,11 +192,71 @@ def test_serves_jobs_until_sigterm(
 
         wait_for(lambda: running.process.poll() is not None or answer() is not None)
         response = answer()
-        assert response is not None
+        assert response is not None, running.errors
         assert "video_url" in response.json()["error"]
         running.process.send_signal(signal.SIGTERM)
-        status, errors = running.end()
-    assert status == 0, errors
+        assert running.end() == 0, running.errors
+    assert "warning" not in running.errors
+
+
+# --- signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_the_job_finish(
+    environment: dict[str, str], clips: ClipServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    with busy(environment, tmp_path, clips) as (running, runpod):
+        running.signal_group(number)
+        assert runpod.wait_for_result("job")["output"]["frames"] == FRAMES
+        assert running.end() == 0, running.errors
+
+
+def test_the_second_signal_stops_at_once(
+    environment: dict[str, str], clips: ClipServer, tmp_path: Path
+) -> None:
+    with busy(environment, tmp_path, clips) as (running, runpod):
+        running.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "a second signal stops at once" in running.errors)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end() == KILLED, running.errors
+        assert all(message.is_progress for message in runpod.messages("job"))
+    assert "stopping at once" in running.errors
+
+
+def test_a_signal_while_triton_starts(environment: dict[str, str], tmp_path: Path) -> None:
+    with container(environment, tmp_path) as running:
+        wait_for(lambda: bool(running.processes("tritonserver")))
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end() == 0, running.errors
+    assert running.errors == ""
+
+
+def test_killed_hard_it_leaves_no_process(
+    environment: dict[str, str], clips: ClipServer, tmp_path: Path
+) -> None:
+    with busy(environment, tmp_path, clips) as (running, _):
+        assert running.processes("tritonserver")
+        running.process.kill()
+        assert running.process.wait(WITHIN_S) == -signal.SIGKILL
+        wait_for(lambda: not running.processes())
+        wait_for(lambda: not running.server_names)
+
+
+# --- one ends, the other ends
+
+
+def test_the_death_of_triton_ends_the_worker(
+    environment: dict[str, str], clips: ClipServer, tmp_path: Path
+) -> None:
+    with busy(environment, tmp_path, clips) as (running, runpod):
+        (server,) = running.processes("tritonserver")
+        server.kill()
+        result = runpod.wait_for_result("job")
+        assert "Triton" in result["error"]
+        assert running.end() == ServerError.exit_code, running.errors
+    assert "the Triton server ended (killed by SIGKILL" in running.errors
+    assert "the worker ends too" in running.errors
 
 
 def test_a_worker_without_a_store_takes_triton_along(
@@ -201,126 +264,42 @@ def test_a_worker_without_a_store_takes_triton_along(
 ) -> None:
     del environment["RVM_UPLOAD_FOLDER"]
     with container(environment, tmp_path) as running:
-        status, errors = running.end()
-    assert status == 1
-    assert "no store is set" in errors
+        assert running.end() == CANNOT_BEGIN
+    assert re.fullmatch(r"error: no store is set.*\n", running.errors)
 
 
-# --- signals
+# --- before the first job
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_worker_finishes_before_triton_ends(
-    with_stand_in: dict[str, str], tmp_path: Path, number: signal.Signals
-) -> None:
-    with stand_in(with_stand_in, tmp_path, "steady") as running:
-        # To the whole group, as Ctrl-C in a terminal does it.
-        os.killpg(running.process.pid, number)
-        status, errors = running.end()
-        assert running.notes[1:] == ["got SIGTERM", "Triton answers"]
-    assert status == 0, errors
-
-
-def test_a_second_signal_does_not_wait_for_the_worker(
-    with_stand_in: dict[str, str], tmp_path: Path
-) -> None:
-    with stand_in(with_stand_in, tmp_path, "stubborn") as running:
-        running.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: len(running.notes) > 1)
-        assert running.process.poll() is None
-        running.process.send_signal(signal.SIGTERM)
-        status, errors = running.end()
-        assert running.notes[1:] == ["got SIGTERM"]
-    assert status == KILLED, errors
-
-
-def test_a_signal_while_triton_starts(with_stand_in: dict[str, str], tmp_path: Path) -> None:
-    with container(with_stand_in, tmp_path, "steady", str(tmp_path / "notes")) as running:
-        wait_for(lambda: bool(running.processes("tritonserver")))
-        running.process.send_signal(signal.SIGTERM)
-        status, errors = running.end()
-        assert not running.notes
-    assert status == 0, errors
-
-
-def test_killed_hard_it_leaves_nothing(with_stand_in: dict[str, str], tmp_path: Path) -> None:
-    with stand_in(with_stand_in, tmp_path, "steady") as running:
-        running.process.kill()
-        assert running.end()[0] == -signal.SIGKILL
-
-
-# --- one ends, the other ends
-
-
-def test_the_death_of_triton_ends_the_worker(with_stand_in: dict[str, str], tmp_path: Path) -> None:
-    with stand_in(with_stand_in, tmp_path, "steady") as running:
-        (server,) = running.processes("tritonserver")
-        server.kill()
-        status, errors = running.end()
-        assert running.notes[1:] == ["got SIGTERM", "Triton is gone"]
-    assert status == ServerError.exit_code
-    assert "Triton server ended (killed by SIGKILL" in errors
-    assert "Triton has ended, so the worker ends too" in errors
-
-
-def test_a_worker_that_does_not_end_without_triton_is_killed(
-    with_stand_in: dict[str, str], tmp_path: Path
-) -> None:
-    with stand_in(with_stand_in, tmp_path, "stubborn") as running:
-        (server,) = running.processes("tritonserver")
-        server.kill()
-        assert running.end()[0] == ServerError.exit_code
-
-
-def test_the_death_of_the_worker_ends_triton(with_stand_in: dict[str, str], tmp_path: Path) -> None:
-    with stand_in(with_stand_in, tmp_path, "steady") as running:
-        os.kill(running.worker, signal.SIGKILL)
-        assert running.end()[0] == KILLED
-
-
-@pytest.mark.parametrize("status", [0, 3])
-def test_the_exit_status_is_the_workers(
-    with_stand_in: dict[str, str], tmp_path: Path, status: int
-) -> None:
-    with stand_in(with_stand_in, tmp_path, str(status)) as running:
-        assert running.end()[0] == status
-
-
-# --- before the worker
-
-
-def test_without_triton_there_is_no_worker(with_stand_in: dict[str, str], tmp_path: Path) -> None:
+def test_without_a_port_there_is_no_worker(environment: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        environment = with_stand_in | {"RVM_GRPC_PORT": str(port)}
-        with container(environment, tmp_path, "steady", str(tmp_path / "notes")) as running:
-            status, errors = running.end()
-            assert not running.notes
-    assert status == ServerError.exit_code
-    assert re.fullmatch(rf"rvm-serve: .*127\.0\.0\.1:{port}.*\n", errors)
-
-
-def test_a_small_shared_memory_is_warned_of(with_stand_in: dict[str, str], tmp_path: Path) -> None:
-    environment = with_stand_in | {"RVM_MIN_SHM_BYTES": str(2**60)}
-    with stand_in(environment, tmp_path, "0") as running:
-        status, errors = running.end()
-    size_mib = shutil.disk_usage("/dev/shm").total // 2**20
-    assert f"/dev/shm has {size_mib} MiB" in errors
-    assert f"need {2**40} MiB" in errors
-    assert "--shm-size" in errors
-    assert status == 0
-
-
-def test_a_large_shared_memory_is_not_worth_a_word(
-    with_stand_in: dict[str, str], tmp_path: Path
-) -> None:
-    with stand_in(with_stand_in, tmp_path, "0") as running:
-        assert running.end() == (0, "")
+        with container(environment | {"RVM_GRPC_PORT": str(port)}, tmp_path) as running:
+            assert running.end() == ServerError.exit_code
+    assert re.fullmatch(rf"error: .*127\.0\.0\.1:{port}.*\n", running.errors)
 
 
 def test_an_installation_that_is_missing(environment: dict[str, str], tmp_path: Path) -> None:
-    nowhere = environment | {"RVM_VENV": str(tmp_path / "none"), "PATH": "/usr/bin:/bin"}
+    nowhere = environment | {"RVM_VENV": str(tmp_path / "none")}
     with container(nowhere, tmp_path) as running:
-        status, errors = running.end()
-    assert status == ConfigError.exit_code
-    assert "scripts/setup" in errors
+        assert running.end() == ConfigError.exit_code
+    assert "scripts/setup" in running.errors
+
+
+def test_a_plain_installation_says_which_extra_is_missing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for folder in map(Path, site.getsitepackages()):
+        for entry in folder.iterdir():
+            if not entry.name.startswith(("runpod", "__editable__")):
+                (packages / entry.name).symlink_to(entry)
+    (packages / "rvm_client").symlink_to(ROOT / "client" / "rvm_client")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -S -m rvm_client.worker\n")
+    program.chmod(0o755)
+    plain = environment | {"PYTHONPATH": str(packages)}
+    with container(plain, tmp_path, command=program) as running:
+        assert running.end() == CANNOT_BEGIN
+    assert running.errors == ("error: runpod is not installed: pip install 'rvm-triton[worker]'\n")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.support.clips import index_frame, read_frames, write_clip
 
+from rvm_client import machine
 from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.frames import OutputType
@@ -71,6 +72,7 @@ def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(VIDEO_FORMATS, OutputType.GREENSCREEN, GIVES_UP)
+    machine.say_once.cache_clear()
     progress = []
     with MattingModel(echo_server.grpc_url) as model:
         result = matte_video(
@@ -85,6 +87,9 @@ def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
     # It began once more from the start, after it had come some way.
     assert progress.count(4) == 2
     assert progress[-1] == FRAMES
+    with MattingModel(echo_server.grpc_url) as model:
+        matte_video(clip, tmp_path / "another.mov", model, options)
+    # A worker does many jobs, each in a folder of its own.
     again = [r for r in caplog.records if "matted again, with codecs in software" in r.message]
     assert [(r.levelno, "dnxhd failed" in r.message) for r in again] == [(logging.WARNING, True)]
     assert not list(tmp_path.glob(".*"))

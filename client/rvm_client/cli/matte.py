@@ -1,15 +1,13 @@
 """`rvm-matte`: a video file or URL in, a matted video out.
 
-Here are the flags and the start of the server; `cli_job` has the work.
+Here are the flags and the start of the server; `run` has the work.
 """
 
 import json
-import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -18,7 +16,7 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
-from rvm_client.machine import Hardware, share_one_heap
+from rvm_client.machine import Hardware, share_one_heap, stop_on_signals
 from rvm_client.options import Limits
 from rvm_client.server import ServerOptions, StartingServer
 
@@ -56,7 +54,7 @@ def matte(
     **flags: Any,
 ) -> None:
     """Remove the background of the video INPUT, a file or an http(s) URL."""
-    signal.signal(signal.SIGTERM, _terminate)
+    stop_on_signals()
     share_one_heap()
     try:
         settings = load_settings()
@@ -105,7 +103,3 @@ def _fail(error: RvmError, as_json: bool) -> NoReturn:
     else:
         click.echo(f"error: {error}", err=True)
     sys.exit(error.exit_code)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -1,7 +1,6 @@
 """`rvm-serve`: a Triton server in the foreground, for programs that call it over gRPC."""
 
 import contextlib
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError
+from rvm_client.machine import stop_on_signals
 from rvm_client.server import ServerOptions, TritonServer, newest_version
 
 PORT = click.IntRange(0, 65535)
@@ -61,9 +61,7 @@ def serve(options: ServerOptions) -> None:
     Raises:
         ServerError: it did not start, or ended by itself.
     """
-    # Also where a shell started us with SIGINT ignored, as it does with background jobs.
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, signal.default_int_handler)
+    stop_on_signals()
     # A second signal interrupts the orderly stop, which then kills the server.
     with contextlib.suppress(KeyboardInterrupt), TritonServer.start(options) as server:
         click.echo(ready_line(server))

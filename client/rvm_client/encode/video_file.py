@@ -176,9 +176,8 @@ class VideoFile(OutputFile):
         except av.error.FFmpegError as exc:
             if self.encoder == self._format.codec:
                 raise
-            raise HardwareEncoderError(
-                f"{self.path} cannot be written: {self.encoder} failed: {meaning(exc)}"
-            ) from exc
+            # Without the file's name: the same cause is said once for all files.
+            raise HardwareEncoderError(f"{self.encoder} failed: {meaning(exc)}") from exc
 
     def _mux(self, packets: "Iterable[av.Packet[av.VideoStream]]") -> None:
         assert self._container is not None

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from rvm_client import wire
+from rvm_client.closing import Closing
 from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte.shared_region import SharedMemoryError
@@ -39,7 +39,7 @@ State = npt.NDArray[np.generic]
 _STATE_DTYPES = ("FP32", "FP16")
 
 
-class MattingModel:
+class MattingModel(Closing):
     """A connection to the models on one Triton server; a context manager, for one thread.
 
     A server may have the model for YUV planes beside the one for RGB, which all have.
@@ -74,15 +74,8 @@ class MattingModel:
             raise
         self._prefers_planes = bool(prefers_planes)
 
-    def __enter__(self) -> "MattingModel":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the connection."""
         self._client.close()
 
     @property
@@ -185,7 +178,7 @@ class MattingModel:
         return ModelAddress(self._client, model_name, version, state_dtype, request_timeout_s)
 
 
-class MattingSession:
+class MattingSession(Closing):
     """The matting of one video: carries the recurrent state from chunk to chunk.
 
     A context manager where it was made with the shape of its largest chunk.
@@ -199,15 +192,8 @@ class MattingSession:
         self.warm_up_frames = 0
         """Frames that went through the model only for its state."""
 
-    def __enter__(self) -> "MattingSession":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give back what the session holds."""
         self._transport.close()
 
     def staged(self, chunks: Iterable[SourceChunk]) -> Iterator[SourceChunk]:

@@ -1,10 +1,14 @@
 """Arithmetic on pixels that several stages share."""
 
-import av
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from rvm_client.pixels.layouts import UInt8Array
+
+if TYPE_CHECKING:
+    import av
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
@@ -128,7 +132,7 @@ def checkerboard(height_pixels: int, width_pixels: int, square_pixels: int = 16)
     return np.repeat(grey[..., np.newaxis], 3, axis=-1)
 
 
-def plane_rows(plane: av.video.plane.VideoPlane) -> UInt8Array:
+def plane_rows(plane: "av.video.plane.VideoPlane") -> UInt8Array:
     """The bytes of a picture plane as [rows, bytes of a row], padding included; no copy."""
     flat: UInt8Array = np.frombuffer(memoryview(plane), np.uint8)
     return flat.reshape(plane.height, plane.line_size)

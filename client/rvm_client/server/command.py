@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rvm_client.errors import ServerStartError
-from rvm_client.server import guard as server_guard
+from rvm_client.server import guard
 from rvm_client.server.install import TritonInstall
 from rvm_client.server.log import explain
 from rvm_client.server.options import Ports, ServerOptions
@@ -51,7 +51,7 @@ def known_flags(binary: Path, environment: tuple[tuple[str, str], ...]) -> str:
 
 def segment_arguments(prefix: str) -> list[str]:
     """Options for the Python backend's shared memory, by the room that /dev/shm has."""
-    free_bytes = shutil.disk_usage(server_guard.SEGMENT_FOLDER).free
+    free_bytes = shutil.disk_usage(guard.SEGMENT_FOLDER).free
     size_bytes = SEGMENT_BYTES if free_bytes > 8 * SEGMENT_BYTES else SMALL_SEGMENT_BYTES
     return [
         f"--backend-config=python,shm-region-prefix-name={prefix}",

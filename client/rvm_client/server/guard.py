@@ -1,6 +1,6 @@
 """The process between us and tritonserver: nothing outlives it, and it never outlives us.
 
-Run as a script, with the standard library only: `server_guard.py LIMIT_S PREFIX FOLDER COMMAND...`
+Run as a script, with the standard library only: `guard.py LIMIT_S PREFIX FOLDER COMMAND...`
 
 It starts COMMAND in a process group of its own, writes its process id to stdout, and ends it when
 the line `stop` or `kill` comes on stdin, or when our process is gone, however it died. At the end

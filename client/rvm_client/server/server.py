@@ -3,7 +3,7 @@
     with TritonServer.start(ServerOptions(model_repository=Path("model_repository"))) as server:
         ...  # requests to server.grpc_url
 
-Between us and `tritonserver` stands a small process, `server_guard`. It ends the server and
+Between us and `tritonserver` stands a small process, the guard. It ends the server and
 removes its shared memory however our process ends, a SIGKILL included.
 """
 
@@ -21,10 +21,10 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
 
+from rvm_client.closing import Closing
 from rvm_client.errors import ServerError, ServerStartError
-from rvm_client.server import guard as server_guard
+from rvm_client.server import guard
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
@@ -46,7 +46,7 @@ HTTP_TIMEOUT_S = 2.0
 GUARD_MARGIN_S = 5.0
 
 
-class TritonServer:
+class TritonServer(Closing):
     """A running Triton server. A context manager that stops it at the end."""
 
     def __init__(self, options: ServerOptions, install: TritonInstall, ports: Ports) -> None:
@@ -185,15 +185,8 @@ class TritonServer:
             finally:
                 self._clean_up()
 
-    def __enter__(self) -> "TritonServer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """`stop`, as leaving the context does it."""
         self.stop()
 
     def _start_guard(self, install: TritonInstall) -> "subprocess.Popen[bytes]":
@@ -205,10 +198,10 @@ class TritonServer:
             *server_arguments(self.options, install, self.ports, self.name, self.segment_prefix),
         ]
         limit_s = str(self.options.exit_timeout_s + GUARD_MARGIN_S / 2)
-        guard = [sys.executable, "-I", "-S", server_guard.__file__]
+        program = [sys.executable, "-I", "-S", guard.__file__]
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [*guard, limit_s, self.segment_prefix, str(self._folder), *command],
+                [*program, limit_s, self.segment_prefix, str(self._folder), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -265,7 +258,7 @@ class TritonServer:
         if self._guard.returncode is not None and self._guard.returncode < 0:
             # The guard itself was killed, so it has not cleaned up.
             kill_group(self.pid)
-            server_guard.remove_segments(self.segment_prefix)
+            guard.remove_segments(self.segment_prefix)
         if self._follower is not None:
             self._follower.close()
         for pipe in (self._guard.stdin, self._guard.stdout):

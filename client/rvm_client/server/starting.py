@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 
 from rvm_client.errors import RvmError
 from rvm_client.server.server import ServerOptions, TritonServer
@@ -35,12 +34,7 @@ class StartingServer:
         assert self._server is not None
         return self._server.result()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._abandoned.set()
         # What went wrong at the start was raised by `ready`, or does not matter any more.

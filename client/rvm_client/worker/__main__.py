@@ -1,5 +1,81 @@
-"""`python -m rvm_client.worker`: the RunPod worker."""
+"""The container's command, `python -m rvm_client.worker`: Triton and RunPod's jobs in one program.
 
-from rvm_client.worker.handler import main
+It starts Triton, takes jobs when it is ready, and ends both together:
 
-main()
+- SIGTERM or SIGINT lets the current job finish; a second one stops at once.
+- Where Triton ends by itself, the worker ends too, and RunPod replaces it.
+
+RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
+`--rp_serve_api` serves the local API. The exit status is 0 after a signal, 1 where the worker
+cannot begin, and 4 where Triton did not start or ended.
+"""
+
+import importlib.util
+import shutil
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+
+from rvm_client.config import Settings, load_settings
+from rvm_client.errors import ConfigError, RvmError, ServerStartError
+from rvm_client.machine import share_one_heap, stop_on_signals
+from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
+
+
+def main() -> None:
+    """Start Triton, check everything, then take jobs until told to stop."""
+    stop_on_signals()
+    share_one_heap()
+    try:
+        status = _run(load_settings())
+    except KeyboardInterrupt:
+        status = 0
+    except RvmError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        status = exc.exit_code if isinstance(exc, ServerStartError) else 1
+    sys.exit(status)
+
+
+def _run(settings: Settings) -> int:
+    """Take jobs until told to stop. Returns the exit status."""
+    if importlib.util.find_spec("runpod") is None:
+        raise ConfigError("runpod is not installed: pip install 'rvm-triton[worker]'")
+    with ExitStack() as stack:
+        starting = None
+        if settings.triton_url is None:
+            _warn_of_small_shared_memory(settings)
+            starting = stack.enter_context(StartingServer(_server_options(settings)))
+        # RunPod's SDK, PyAV and gRPC take seconds to import: meanwhile the server starts.
+        from rvm_client.worker.handler import take_jobs
+
+        return take_jobs(settings, starting)
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    return replace(
+        ServerOptions.configured(settings),
+        host=settings.triton_host,
+        grpc_port=settings.grpc_port,
+        http_port=settings.http_port,
+        metrics_port=settings.metrics_port,
+        log_stream=sys.stderr if settings.log_level in ("DEBUG", "TRACE") else None,
+    )
+
+
+def _warn_of_small_shared_memory(settings: Settings) -> None:
+    """Not refused: frames can go over gRPC, too, and RunPod decides on the size there."""
+    try:
+        size_bytes = shutil.disk_usage(SEGMENT_FOLDER).total
+    except OSError:
+        size_bytes = 0
+    if size_bytes < settings.min_shm_bytes:
+        print(
+            f"warning: {SEGMENT_FOLDER} has {size_bytes >> 20} MiB, and frames in shared memory "
+            f"need {settings.min_shm_bytes >> 20} MiB; give the container more with: "
+            "docker run --shm-size 1g",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    main()

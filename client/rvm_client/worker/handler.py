@@ -1,29 +1,27 @@
-"""The RunPod worker: `python -m rvm_client.worker`.
-
-RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
-`--rp_serve_api` serves the local API.
-"""
+"""What RunPod's SDK calls for every job. Imported while the server starts."""
 
 import asyncio
-import signal
-import sys
 import threading
+from concurrent import futures
 from contextlib import ExitStack
-from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from rvm_client.config import Settings, load_settings
+from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
-from rvm_client.errors import RvmError
-from rvm_client.machine import Hardware, share_one_heap
+from rvm_client.errors import RvmError, ServerError
+from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
-from rvm_client.server import ServerOptions, StartingServer, TritonServer
+from rvm_client.server import StartingServer, TritonServer
 from rvm_client.upload import StoreConfig, choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job
+from rvm_client.worker.stopping import SecondSignal, ServerWatch
+
+# What a job that was told to stop has to end and to tidy up.
+_TIDY_S = 2.0
 
 
 class Log(Protocol):
@@ -36,13 +34,17 @@ class Log(Protocol):
 class Handler:
     """What RunPod calls for every job."""
 
-    def __init__(self, context: JobContext, log: Log, server: TritonServer | None) -> None:
+    def __init__(self, context: JobContext, log: Log, watch: ServerWatch | None) -> None:
         self._context = context
         self._log = log
-        self._server = server
+        self._watch = watch
+        self._pool = futures.ThreadPoolExecutor(thread_name_prefix="job")
+        self._running: dict[futures.Future[dict[str, Any]], threading.Event] = {}
+        self._second_signal = SecondSignal(self._end_at_once)
 
     async def __call__(self, job: dict[str, Any]) -> dict[str, Any]:
         """Do one job. A failure is `{"error": one sentence}`, whatever it was."""
+        self._second_signal.watch()
         job_id = str(job.get("id", "local"))
         try:
             return await self._do(job, job_id)
@@ -63,7 +65,9 @@ class Handler:
         async with ProgressReporter(_sender(job, self._log)) as reporter:
             cancelled = threading.Event()
             report = JobReport(reporter.update, cancelled)
-            work = asyncio.create_task(asyncio.to_thread(run_job, parsed, self._context, report))
+            thread = self._pool.submit(run_job, parsed, self._context, report)
+            self._running[thread] = cancelled
+            work = asyncio.wrap_future(thread)
             try:
                 output = await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -71,12 +75,22 @@ class Handler:
                 await asyncio.wait([work])
                 self._log.info("cancelled", job_id)
                 raise
+            finally:
+                del self._running[thread]
         self._log.info(f"done: {output['frames']} frames, seconds {output['seconds']}", job_id)
         return output
 
+    def _end_at_once(self) -> None:
+        """Stop all jobs and the server, as far as that takes no time."""
+        for cancelled in self._running.values():
+            cancelled.set()
+        if self._watch is not None:
+            self._watch.end_server()
+        futures.wait(self._running, _TIDY_S)
+
     def _failure(self, sentence: str) -> dict[str, Any]:
         result: dict[str, Any] = {"error": sentence}
-        if self._server is not None and self._server.poll() is not None:
+        if self._watch is not None and self._watch.server_is_gone:
             # RunPod then replaces this worker by one with a server that lives.
             result["refresh_worker"] = True
         return result
@@ -107,35 +121,40 @@ def _sender(job: dict[str, Any], log: Log) -> Send:
     return to_runpod if on_runpod else to_log
 
 
-def main() -> None:
-    """Start Triton, check everything, then take jobs until told to stop."""
-    signal.signal(signal.SIGTERM, _terminate)
-    share_one_heap()
-    try:
-        settings = load_settings()
-        with ExitStack() as stack:
-            starting = None
-            if settings.triton_url is None:
-                starting = stack.enter_context(StartingServer(ServerOptions.configured(settings)))
-            # While the server starts: RunPod's SDK and the stores' take seconds to import.
-            import runpod.serverless  # noqa: F401
+def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
+    """Check everything, then take jobs until told to stop.
 
-            store = choose_store(_store_config(settings))
-            server = None if starting is None else starting.ready()
-            context = JobContext(
-                triton_url=_triton_url(settings, server),
-                request_timeout_s=settings.request_timeout_s,
-                store=store,
-                download_limits=DownloadLimits(
-                    max_bytes=settings.max_download_bytes,
-                    allow_private_addresses=settings.allow_private_addresses,
-                ),
-                limits=Limits.configured(settings),
-                hardware=Hardware.configured(settings),
-            )
-            _take_jobs(context, server, settings)
-    except RvmError as exc:
-        sys.exit(f"error: {exc}")
+    Args:
+        settings: the environment.
+        starting: our own server; None: the one at `settings.triton_url`, which is there already.
+
+    Returns:
+        The exit status: 0, or a server error's where our server ended by itself.
+
+    Raises:
+        RvmError: the worker cannot begin; a sentence for the user.
+    """
+    import runpod.serverless
+
+    store = choose_store(_store_config(settings))
+    server = None if starting is None else starting.ready()
+    context = JobContext(
+        triton_url=_triton_url(settings, server),
+        request_timeout_s=settings.request_timeout_s,
+        store=store,
+        download_limits=DownloadLimits(
+            max_bytes=settings.max_download_bytes,
+            allow_private_addresses=settings.allow_private_addresses,
+        ),
+        limits=Limits.configured(settings),
+        hardware=Hardware.configured(settings),
+    )
+    _register_checks(context)
+    with ExitStack() as stack:
+        watch = None if server is None else stack.enter_context(ServerWatch(server))
+        handler = Handler(context, _log(settings), watch)
+        runpod.serverless.start({"handler": handler.__call__})
+        return ServerError.exit_code if watch is not None and watch.has_ended else 0
 
 
 def _triton_url(settings: Settings, server: TritonServer | None) -> str:
@@ -143,30 +162,35 @@ def _triton_url(settings: Settings, server: TritonServer | None) -> str:
     if server is not None:
         return server.grpc_url
     assert settings.triton_url is not None
-    MattingModel(settings.triton_url).__exit__(None, None, None)
+    MattingModel(settings.triton_url).close()
     return settings.triton_url
 
 
-def _take_jobs(context: JobContext, server: TritonServer | None, settings: Settings) -> None:
-    import runpod
+def _log(settings: Settings) -> Log:
     from runpod.serverless.modules.rp_logger import RunPodLogger
 
     log = RunPodLogger()
     # Below INFO the SDK prints whole jobs and results, signed URLs included.
     log.level = "INFO" if settings.log_level in ("DEBUG", "TRACE") else settings.log_level
+    typed: Log = log
+    return typed
+
+
+def _register_checks(context: JobContext) -> None:
+    """What RunPod's SDK runs before it asks for jobs; a failure ends the worker."""
+    import runpod.serverless
 
     def check_encoders_work() -> None:
         check_encoders()
 
     def check_model() -> None:
-        MattingModel(context.triton_url).__exit__(None, None, None)
+        MattingModel(context.triton_url).close()
 
     def check_store() -> None:
         context.store.check()
 
     for check in (check_encoders_work, check_model, check_store):
         runpod.serverless.register_fitness_check(check)
-    runpod.serverless.start({"handler": Handler(context, log, server).__call__})
 
 
 def _store_config(settings: Settings) -> StoreConfig:
@@ -186,7 +210,3 @@ def _store_config(settings: Settings) -> StoreConfig:
         bucket_region=settings.bucket_region,
         local_folder=settings.upload_folder,
     )
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)

@@ -1,0 +1,32 @@
+"""Heavy packages are imported while a server starts, and not before."""
+
+import subprocess
+import sys
+
+import pytest
+
+# PyAV and gRPC take a good part of the time that a server needs to start.
+HEAVY = {"av", "boto3", "cloudinary", "grpc", "requests", "rich", "runpod", "tritonclient"}
+COMMAND = "import rvm_client.cli.matte as edge; edge.matte(['in.mp4', '-o', 'out.webm'])"
+WORKER = "import rvm_client.worker.__main__ as edge; edge.main()"
+# Says what is loaded at the moment at which the server is about to start, and ends there.
+SPY = """
+import sys
+from rvm_client.server import StartingServer
+
+def loaded(self):
+    print(*sorted({name.partition(".")[0] for name in sys.modules}))
+    raise SystemExit(0)
+
+StartingServer.__enter__ = loaded
+"""
+
+
+@pytest.mark.parametrize("edge", [COMMAND, WORKER], ids=["command", "worker"])
+def test_nothing_heavy_is_imported_before_the_server_starts(edge: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SPY + edge], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "rvm_client" in loaded, done.stderr
+    assert not loaded & HEAVY
