@@ -166,7 +166,7 @@ def _quality(kind: OutputType, target: Path, material: _Material) -> dict[str, f
 
 
 def _decoded(kind: OutputType, path: Path) -> Iterator[tuple[UInt8Array, UInt8Array | None]]:
-    has_alpha = kind is not OutputType.GREENSCREEN
+    has_alpha = kind.facts.keeps_alpha
     with VideoReader(path, keeps_alpha=has_alpha) as reader:
         if has_alpha:
             for chunk in reader.mattes():

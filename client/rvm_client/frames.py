@@ -4,39 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
+from rvm_client.output_types import FileRole as FileRole
+from rvm_client.output_types import OutputType as OutputType
 from rvm_client.pixels import RGB, PixelLayout, UInt8Array
-
-
-class OutputType(str, Enum):
-    """What the encode stage writes."""
-
-    GREENSCREEN = "greenscreen"
-    """H.264 MP4 over a colour."""
-    ALPHA = "alpha"
-    """VP9 WebM with straight alpha."""
-    ALPHA_PRORES = "alpha_prores"
-    """ProRes 4444 MOV with straight alpha."""
-    MATTE = "matte"
-    """The alpha matte alone, as grey H.264 MP4."""
-    FOREGROUND_AND_MATTE = "foreground_and_matte"
-    """Two H.264 MP4 files: the straight foreground colour, and the matte."""
-    PNG_SEQUENCE = "png_sequence"
-    """A zip file of RGBA PNG pictures with straight alpha."""
-
-    @property
-    def suffix(self) -> str:
-        """The file name suffix of the container."""
-        return _SUFFIXES[self]
-
-
-_SUFFIXES = {
-    OutputType.GREENSCREEN: ".mp4",
-    OutputType.ALPHA: ".webm",
-    OutputType.ALPHA_PRORES: ".mov",
-    OutputType.MATTE: ".mp4",
-    OutputType.FOREGROUND_AND_MATTE: ".mp4",
-    OutputType.PNG_SEQUENCE: ".zip",
-}
 
 
 class Role(str, Enum):
@@ -123,13 +93,3 @@ class Picture:
     """Presentation timestamp in units of the video's time base."""
     seconds: float
     """Presentation time since the first frame."""
-
-
-class FileRole(str, Enum):
-    """What a file of the result shows."""
-
-    OUTPUT = "output"
-    MATTE = "matte"
-    """The alpha matte, beside an output without alpha."""
-    PREVIEW = "preview"
-    """One picture."""

@@ -16,16 +16,6 @@ from rvm_client.pixels import Colour
 AUTO_LONGEST_SIDE_PIXELS = 512
 QUALITY_LONGEST_SIDE_PIXELS = 768
 
-# The codecs take 0 to 51 and 0 to 63. Below these bounds files grow huge and look no better,
-# above them the edge of the person falls apart.
-_H264_CRF_BOUNDS = (10, 40)
-_VP9_CRF_BOUNDS = (10, 50)
-CRF_BOUNDS = {
-    OutputType.GREENSCREEN: _H264_CRF_BOUNDS,
-    OutputType.MATTE: _H264_CRF_BOUNDS,
-    OutputType.FOREGROUND_AND_MATTE: _H264_CRF_BOUNDS,
-    OutputType.ALPHA: _VP9_CRF_BOUNDS,
-}
 BITRATE_BOUNDS = (100_000, 100_000_000)
 SIZE_BOUNDS_PIXELS = (16, 8192)
 
@@ -91,10 +81,11 @@ class MatteOptions:
             )
         if self.frames_per_request is not None and self.frames_per_request < 1:
             raise UsageError(f"{self.frames_per_request} frames a request; it must be at least 1")
-        if self.background is not None and self.output_type is not OutputType.GREENSCREEN:
+        if self.background is not None and not self.output_type.facts.takes_background:
+            fitting = " or ".join(t.value for t in OutputType if t.facts.takes_background)
             raise UsageError(
                 f"background does not go with output_type {self.output_type.value}, which keeps "
-                f"the person alone; it goes with {OutputType.GREENSCREEN.value}"
+                f"the person alone; it goes with {fitting}"
             )
         self._check_rate()
         self._check_trim()
@@ -106,7 +97,7 @@ class MatteOptions:
             return
         if self.crf is not None and self.bitrate_bits_per_second is not None:
             raise UsageError("crf and bitrate are two ways to choose the quality; give one")
-        bounds = CRF_BOUNDS.get(self.output_type)
+        bounds = self.output_type.facts.crf_bounds
         if bounds is None:
             given = "crf" if self.crf is not None else "bitrate"
             raise UsageError(

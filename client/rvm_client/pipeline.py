@@ -232,8 +232,7 @@ def _open_sound(
     stack: ExitStack, source: Path, options: MatteOptions, info: VideoInfo, warnings: list[str]
 ) -> SoundTrack | None:
     """The sound of the same part of the source; `warnings` gets what is lost of it."""
-    format_ = VIDEO_FORMATS.get(options.output_type)
-    if format_ is None or options.output_type is OutputType.MATTE or not options.audio:
+    if not (options.output_type.facts.has_sound and options.audio):
         return None
     start_seconds, end_seconds = options.start_seconds or 0.0, options.end_seconds
     if end_seconds is not None:
@@ -241,7 +240,7 @@ def _open_sound(
         end_seconds += float(info.first_pts * info.time_base) - start_seconds
     sound = SoundTrack.open(
         source,
-        format_.container,
+        VIDEO_FORMATS[options.output_type].container,
         warn=warnings.append,
         origin_seconds=float(info.origin_seconds) if start_seconds else None,
         end_seconds=end_seconds,

@@ -23,7 +23,6 @@ from rvm_client.config import Settings
 from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import ServerError, UsageError
-from rvm_client.frames import OutputType
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
@@ -84,8 +83,9 @@ def _check_paths(output: Path, options: MatteOptions, contact_sheet: Path | None
     check_output_path(output, options.output_type)
     if options.preview is not None:
         check_preview_path(options.preview)
-    if contact_sheet is not None and options.output_type is OutputType.PNG_SEQUENCE:
-        raise UsageError("a contact sheet is made of a video; leave it out with png_sequence")
+    if contact_sheet is not None and not options.output_type.facts.is_video:
+        name = options.output_type.value
+        raise UsageError(f"a contact sheet is made of a video; leave it out with {name}")
 
 
 @contextmanager

@@ -26,17 +26,11 @@ from rvm_client.pixels import (
 )
 
 _ALPHA_PLANE = 3
-_TYPES = (
-    OutputType.GREENSCREEN,
-    OutputType.ALPHA,
-    OutputType.MATTE,
-    OutputType.FOREGROUND_AND_MATTE,
-)
 
 
 def takes_planes(options: MatteOptions) -> bool:
     """Whether all files that the options ask for can be made of I420 pictures."""
-    return options.output_type in _TYPES and options.preview is None
+    return options.output_type.facts.takes_planes and options.preview is None
 
 
 def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:

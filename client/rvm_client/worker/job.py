@@ -33,19 +33,22 @@ FAST_DOWNSAMPLE_RATIO = 0.125
 BACKGROUND_NAME = "background"
 PREVIEW_NAME = "preview.jpg"
 
-_ALIASES = {
-    "webm": OutputType.ALPHA.value,
-    "transparent": OutputType.ALPHA.value,
-    "prores": OutputType.ALPHA_PRORES.value,
-    "prores4444": OutputType.ALPHA_PRORES.value,
-    "png": OutputType.PNG_SEQUENCE.value,
-}
+_ALIASES = {alias: kind.value for kind in OutputType for alias in kind.facts.aliases}
+
+
+def _type_names() -> str:
+    """The output types with their other names, as a message lists them."""
+    names = [
+        f"{kind.value} ({', '.join(kind.facts.aliases)})" if kind.facts.aliases else kind.value
+        for kind in OutputType
+    ]
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
 
 # What each field allows, as the error message says it.
 _ALLOWED = {
     "video_url": "an http or https URL",
-    "output_type": "greenscreen, alpha (webm, transparent), alpha_prores (prores, prores4444), "
-    "matte, foreground_and_matte or png_sequence (png)",
+    "output_type": _type_names(),
     "downsample_ratio": 'a number above 0 and at most 1, or "auto"',
     "speed": "fast, quality or best",
     "preset": "fast, quality or best",
@@ -156,12 +159,12 @@ class Job(BaseModel):
     def _one_file_for_one_url(self) -> "Job":
         if self.upload_url is None:
             return self
-        several = self.output_type is OutputType.FOREGROUND_AND_MATTE
+        several = len(self.output_type.facts.roles) > 1
         if several or self.preview:
             raise PydanticCustomError(
                 "one_url",
                 "upload_url takes one file, but {what} makes another one; leave one of them out",
-                {"what": "foreground_and_matte" if several else "preview"},
+                {"what": self.output_type.value if several else "preview"},
             )
         return self
 

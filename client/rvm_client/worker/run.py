@@ -8,25 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rvm_client.download import DownloadLimits, DownloadProgress, download
+from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import UploadError
 from rvm_client.frames import FileRole, OutputType
 from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
-from rvm_client.upload import Store, UploadProgress, UploadRequest, UploadResult, presigned_store
+from rvm_client.pipeline import MatteResult, matte_video, transcode
+from rvm_client.upload import Store, UploadRequest, UploadResult, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
+from rvm_client.worker.messages import DownloadMessages, UploadMessages, processing_message
 
-_CONTENT_TYPES = {
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".mov": "video/quicktime",
-    ".zip": "application/zip",
-    ".jpg": "image/jpeg",
-}
+_PREVIEW_TYPE = "image/jpeg"
 _SOURCE_NAME = "source"
-_OUTPUT_FORMATS = {OutputType.ALPHA: "webm", OutputType.ALPHA_PRORES: "prores"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
         folder = Path(name)
         fetched_s = _fetch(job, folder, context, report)
         matted = _matte(job, folder, context, report)
-        files, note = _fitting_files(matted, store, context.limits, report)
+        files = _fitting_files(matted, store, context.limits, report)
         upload_started_s = time.monotonic()
         stored = _upload(job, files, store, report)
         now_s = time.monotonic()
@@ -77,7 +71,7 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
             "total": now_s - started_s,
         }
         report.message("Done (100%)")
-        return _output(stored, matted, files, note, seconds)
+        return _output(stored, matted, files, seconds)
 
 
 def _store(job: Job, context: JobContext) -> Store:
@@ -95,7 +89,7 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
     if job.background_url is not None:
         urls[BACKGROUND_NAME] = job.background_url
     seconds = 0.0
-    messages = _DownloadMessages(report.message)
+    messages = DownloadMessages(report.message)
     for name, url in urls.items():
         fetched = download(
             url,
@@ -116,29 +110,44 @@ def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> Ma
             folder / f"result{job.output_type.suffix}",
             model,
             replace(job.matte_options(folder), limits=context.limits, hardware=context.hardware),
-            on_progress=lambda progress: report.message(_processing_message(progress)),
+            on_progress=lambda progress: report.message(processing_message(progress)),
             cancelled=report.cancelled,
         )
 
 
+@dataclass(frozen=True)
+class _ResultFiles:
+    """What is uploaded."""
+
+    output_type: OutputType
+    """That of the file with the role `output`."""
+    paths: dict[FileRole, Path]
+    note: str | None = None
+    """Why the type is not the one that was asked for."""
+
+    def content_type(self, role: FileRole) -> str:
+        return _PREVIEW_TYPE if role is FileRole.PREVIEW else self.output_type.facts.content_type
+
+
 def _fitting_files(
     matted: MatteResult, store: Store, limits: Limits, report: JobReport
-) -> tuple[dict[FileRole, Path], str | None]:
-    """The files to upload: a ProRes file that the store would refuse becomes a WebM file."""
+) -> _ResultFiles:
+    """The files to upload: what the store would refuse is encoded again as a smaller type."""
     files, limit = dict(matted.files), store.max_file_bytes
     largest_bytes = max(path.stat().st_size for path in files.values())
     if limit is None or largest_bytes <= limit:
-        return files, None
-    if matted.output_type is not OutputType.ALPHA_PRORES:
+        return _ResultFiles(matted.output_type, files)
+    smaller_type = matted.output_type.facts.smaller_type
+    if smaller_type is None:
         raise UploadError(
             f"the result has {largest_bytes} bytes, more than the {limit} that {store.name} takes "
             "(CLOUDINARY_MAX_FILE_BYTES); use a shorter or smaller video, or raise the limit if "
             "the plan allows it"
         )
-    webm = matted.path.with_suffix(OutputType.ALPHA.suffix)
-    options = MatteOptions(OutputType.ALPHA, limits=limits)
-    transcode(matted.path, webm, options, cancelled=report.cancelled)
-    size = webm.stat().st_size
+    smaller = matted.path.with_suffix(smaller_type.suffix)
+    options = MatteOptions(smaller_type, limits=limits)
+    transcode(matted.path, smaller, options, cancelled=report.cancelled)
+    size = smaller.stat().st_size
     if size > limit:
         raise UploadError(
             f"the result has {largest_bytes} bytes as ProRes and {size} as WebM, more than the "
@@ -149,22 +158,22 @@ def _fitting_files(
         f"The ProRes file has {largest_bytes} bytes, more than the {limit} that {store.name} "
         "takes, so it was encoded again as WebM with alpha."
     )
-    return files | {FileRole.OUTPUT: webm}, note
+    return _ResultFiles(smaller_type, files | {FileRole.OUTPUT: smaller}, note)
 
 
 def _upload(
-    job: Job, files: dict[FileRole, Path], store: Store, report: JobReport
+    job: Job, files: _ResultFiles, store: Store, report: JobReport
 ) -> dict[FileRole, UploadResult]:
     """Store the files one after the other; their names share the start."""
     name = uuid.uuid4().hex
-    messages = _UploadMessages(report.message, store.name, list(files.values()))
+    messages = UploadMessages(report.message, store.name, list(files.paths.values()))
     results = {}
-    for role, path in files.items():
+    for role, path in files.paths.items():
         request = UploadRequest(
             path=path,
             folder=job.cloudinary_folder,
             name=name if role is FileRole.OUTPUT else f"{name}-{role.value}",
-            content_type=_CONTENT_TYPES[path.suffix],
+            content_type=files.content_type(role),
         )
         results[role] = store.upload(request, on_progress=messages, cancelled=report.cancelled)
         messages.next_file(path)
@@ -174,8 +183,7 @@ def _upload(
 def _output(
     stored: dict[FileRole, UploadResult],
     matted: MatteResult,
-    files: dict[FileRole, Path],
-    note: str | None,
+    files: _ResultFiles,
     seconds: dict[str, float],
 ) -> dict[str, object]:
     output: dict[str, object] = {
@@ -194,55 +202,10 @@ def _output(
         "video_encoder": matted.video_encoder,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
     }
-    if matted.output_type in _OUTPUT_FORMATS:
-        as_webm = files[FileRole.OUTPUT].suffix == OutputType.ALPHA.suffix
-        output["output_format"] = "webm" if as_webm else _OUTPUT_FORMATS[matted.output_type]
-    if note is not None:
-        output["note"] = note
+    if files.output_type.facts.format_name is not None:
+        output["output_format"] = files.output_type.facts.format_name
+    if files.note is not None:
+        output["note"] = files.note
     if matted.warnings:
         output["warnings"] = list(matted.warnings)
     return output
-
-
-class _UploadMessages:
-    """Upload progress in words, over all files of the result."""
-
-    def __init__(self, message: Callable[[str], None], store: str, files: list[Path]) -> None:
-        self._message = message
-        self._store = store
-        self._total_bytes = sum(path.stat().st_size for path in files)
-        self._before_bytes = 0
-
-    def __call__(self, progress: UploadProgress) -> None:
-        sent_bytes = self._before_bytes + progress.sent_bytes
-        percent = 100 * sent_bytes // max(1, self._total_bytes)
-        self._message(f"Uploading to {self._store} ({percent}%)")
-
-    def next_file(self, path: Path) -> None:
-        self._before_bytes += path.stat().st_size
-
-
-class _DownloadMessages:
-    """Download progress in words; a download that starts again does not go back."""
-
-    def __init__(self, message: Callable[[str], None]) -> None:
-        self._message = message
-        self._most_bytes = -1
-        message("Downloading (0%)")
-
-    def __call__(self, progress: DownloadProgress) -> None:
-        if progress.received_bytes <= self._most_bytes:
-            return
-        self._most_bytes = progress.received_bytes
-        if progress.total_bytes:
-            percent = min(100, 100 * progress.received_bytes // progress.total_bytes)
-            self._message(f"Downloading ({percent}%)")
-        else:
-            self._message(f"Downloading ({progress.received_bytes / 1e6:.1f} MB)")
-
-
-def _processing_message(progress: MatteProgress) -> str:
-    if progress.frames_expected is None:
-        return f"Processing ({progress.frames_done} frames)"
-    percent = min(100, 100 * progress.frames_done // progress.frames_expected)
-    return f"Processing ({percent}%)"
