@@ -56,15 +56,15 @@ class VideoReader:
             path, options.limits, keeps_alpha=keeps_alpha, hardware=options.hardware
         )
         try:
-            check_header(path, self._decoder, options)
+            check_header(path, self._decoder.header, options)
             self._range = SourceRange(path, self._decoder, options)
             self._geometry = geometry(
                 self._range.first_frame,
-                self._decoder.sample_aspect_ratio,
+                self._decoder.header.sample_aspect_ratio,
                 options.max_width_pixels,
                 options.max_height_pixels,
             )
-            self.info = describe(self._decoder, options, self._range, self._geometry)
+            self.info = describe(self._decoder.header, options, self._range, self._geometry)
             self._planes = self._colour_of_planes() if takes_planes else None
             if self._planes is not None:
                 self.info = replace(self.info, layout=self._planes.layout)

@@ -51,8 +51,8 @@ class SourceRange:
         self._path = path
         self._decoder = decoder
         self._options = options
-        self._frame_rate = frame_rate(decoder.stream)
-        self._stream_time_base = decoder.stream.time_base or Fraction(1, 90_000)
+        self._frame_rate = decoder.header.average_fps
+        self._stream_time_base = decoder.header.time_base
         self._start = _exact(options.start_seconds) or Fraction(0)
         self._end = _exact(options.end_seconds)
         self._restart_clock()
@@ -176,11 +176,6 @@ class SourceRange:
             f"{self._path} has no frame from {float(self._start):g} s to "
             f"{float(self._end or duration_s):g} s; choose a longer part"
         )
-
-
-def frame_rate(stream: av.video.stream.VideoStream) -> Fraction:
-    """Frames per second by the header; good for progress, and where a duration is missing."""
-    return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def _exact(seconds: float | None) -> Fraction | None:
