@@ -15,7 +15,7 @@ from rvm_client.decode.info import check_header, describe
 from rvm_client.decode.planar import colour_of_planes, planar_pictures
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
-from rvm_client.decode.trim import Place, SourceRange
+from rvm_client.decode.trim import Place, open_range
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
@@ -57,7 +57,7 @@ class VideoReader:
         )
         try:
             check_header(path, self._decoder.header, options)
-            self._range = SourceRange(path, self._decoder, options)
+            self._range = open_range(path, self._decoder, options)
             self._geometry = geometry(
                 self._range.first_frame,
                 self._decoder.header.sample_aspect_ratio,
@@ -93,11 +93,6 @@ class VideoReader:
         """FFmpeg's name of the decoder that is in use; `..._nvdec` on a GPU."""
         return self._decoder.name
 
-    @property
-    def end_pts(self) -> int:
-        """Where the last frame so far ends, in units of the time base."""
-        return self._range.end_pts
-
     def chunks(self, frames_per_chunk: int) -> Iterator[SourceChunk]:
         """All frames in order of presentation, `frames_per_chunk` at a time; once only.
 
@@ -121,7 +116,7 @@ class VideoReader:
             yield SourceChunk(src[: len(pts)], tuple(pts), role)
 
     def _pictures(self) -> Iterator[tuple[_Picture, Place]]:
-        frames = self._range.frames()
+        frames = self._range.frames
         if self._planes is not None:
             return planar_pictures(frames, self._geometry, self._planes)
         return rgb_pictures(frames, self._geometry, accurate=self._is_accurate)
@@ -135,7 +130,7 @@ class VideoReader:
         Raises:
             InputError: as `chunks`.
         """
-        for frame, place in self._range.frames():
+        for frame, place in self._range.frames:
             picture = rgba(frame)[np.newaxis]
             yield MatteChunk(picture[..., :3], picture[..., 3], (place.pts,))
 
