@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
+from rvm_client.closing import Closing
 from rvm_client.decode.colour import SourceColour
 from rvm_client.decode.decoder import SourceDecoder
 from rvm_client.decode.geometry import geometry
@@ -26,7 +26,7 @@ class _Picture(Protocol):
     def copy_to(self, out: UInt8Array) -> None: ...
 
 
-class VideoReader:
+class VideoReader(Closing):
     """An open video file, or the part of one that the options ask for; a context manager.
 
     Args:
@@ -72,15 +72,8 @@ class VideoReader:
             self._decoder.close()
             raise
 
-    def __enter__(self) -> "VideoReader":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._decoder.close()
 
     @property
