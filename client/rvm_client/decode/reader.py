@@ -128,13 +128,12 @@ class VideoReader(Closing):
             yield MatteChunk(picture[..., :3], picture[..., 3], (place.pts,))
 
 
-def check_source(path: Path, options: MatteOptions | None = None) -> None:
+def check_source(path: Path, options: MatteOptions) -> None:
     """Open the file and decode a frame, so that a bad one is refused before anything costly.
 
     Raises:
         InputError: as VideoReader.
     """
-    options = options or MatteOptions()
     # One frame is not worth waking a GPU for.
     with VideoReader(path, replace(options, hardware=Hardware())):
         pass

@@ -17,7 +17,7 @@ from rvm_client.frames import Role
 from rvm_client.options import MatteOptions
 
 # Frames before the start of a trimmed video that warm the model's state up.
-LEAD_FRAMES = 15
+_LEAD_FRAMES = 15
 # Where a container has no index of its keyframes, the first frame after a seek can lie later
 # than was asked for; then the seek is tried again to an earlier time.
 _SEEK_EARLY_SECONDS = (0, 10)
@@ -117,7 +117,7 @@ def _from_start(
     decoder: SourceDecoder, start: Fraction, first: _TimedFrame, others: Iterator[_TimedFrame]
 ) -> Iterator[_TimedFrame]:
     """Frames from a keyframe well before the start of the range."""
-    lead_s = start - LEAD_FRAMES / decoder.header.average_fps
+    lead_s = start - _LEAD_FRAMES / decoder.header.average_fps
     file_start_pts = first.frame.pts
     if lead_s <= 0 or file_start_pts is None:
         return chain([first], others)
@@ -155,7 +155,7 @@ class _Part:
 
     def select(self, frames: Iterator[_TimedFrame]) -> _Selected:
         """The frames of the part, after those that lead to it."""
-        lead = deque[_TimedFrame](maxlen=LEAD_FRAMES if self.options.warm_start else 0)
+        lead = deque[_TimedFrame](maxlen=_LEAD_FRAMES if self.options.warm_start else 0)
         count, timed = 0, self.first
         for timed in frames:
             self._check_picture(timed.frame)

@@ -85,9 +85,8 @@ class _SampleClock:
     def __init__(self, stream: AudioStream) -> None:
         assert stream.time_base is not None
         self.rate = stream.codec_context.sample_rate
-        self._time_base = stream.time_base
         self._frame_samples = stream.codec_context.frame_size
-        self._tick_samples = self._time_base * self.rate
+        self._tick_samples = stream.time_base * self.rate
         self._clock = JoinedClock(self.rate, 0)
         self._expected: int | None = None
 
