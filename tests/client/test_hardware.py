@@ -29,7 +29,7 @@ from rvm_client import machine
 from rvm_client.config import Settings
 from rvm_client.decode import VideoReader
 from rvm_client.decode.geometry import geometry, orientation
-from rvm_client.decode.nvdec import GivenFrames, HardwareError, Planar
+from rvm_client.decode.nvdec import HardwareError, Planar
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.encode import VIDEO_FORMATS, open_writer
 from rvm_client.encode.formats import NVENC, HardwareEncoder, VideoFormat
@@ -169,40 +169,6 @@ def test_frames_that_no_gpu_gave_are_not_taken() -> None:
         Planar(320, 192).frame(frame)
     with pytest.raises(HardwareError, match="cut out of a larger one"):
         Planar(304, 192).frame(as_gpu_gives(frame))
-
-
-def timed_frames(times: list[int | None]) -> Iterator[av.VideoFrame]:
-    for pts in times:
-        frame = av.VideoFrame(16, 16, "yuv420p")
-        frame.pts = pts
-        yield frame
-
-
-@pytest.mark.parametrize(
-    ("given", "again", "rest"),
-    [
-        ([], [0, 1, 2], [0, 1, 2]),
-        ([0, 1, 2], [0, 1, 2], []),
-        ([0, 1, 2], [0, 1, 2, 3, 4], [3, 4]),
-        # Damage: the second decoder leaves one out, or shows one more.
-        ([0, 1, 2, 3], [0, 2, 3, 4, 5], [4, 5]),
-        ([0, 1, 2, 3], [0, 1, 2, 4, 5], [4, 5]),
-        ([0, 1, 3], [0, 1, 2, 3, 4, 5], [4, 5]),
-        # The clock starts again where the first decoder gave up.
-        ([7, 8, 9], [7, 8, 9, 0, 1, 2], [0, 1, 2]),
-        # Times that say nothing: by number.
-        ([None, None], [None, None, None], [None]),
-        ([5, 5, 6], [5, 5, 6, 7], [7]),
-        ([8, 9, 0, 1], [8, 9, 0, 1, 2], [2]),
-    ],
-)
-def test_no_frame_comes_out_twice_or_is_lost(
-    given: list[int | None], again: list[int | None], rest: list[int | None]
-) -> None:
-    first = GivenFrames()
-    for pts in given:
-        first.add(pts)
-    assert [frame.pts for frame in first.rest_of(timed_frames(again))] == rest
 
 
 # --- Encoding

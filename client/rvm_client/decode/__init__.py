@@ -1,10 +1,12 @@
 """A stranger's media file to chunks of frames at their times."""
 
+from rvm_client.decode.clock import JoinedClock
 from rvm_client.decode.file import open_source
 from rvm_client.decode.reader import VideoReader, check_source
 from rvm_client.decode.stills import read_rgba_at
 
 __all__ = [
+    "JoinedClock",
     "VideoReader",
     "check_source",
     "open_source",

@@ -1,41 +1,38 @@
 """What the header of a video says, checked, and made into a VideoInfo."""
 
-from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from rvm_client.decode.colour import source_colour
-from rvm_client.decode.decoder import SourceDecoder
 from rvm_client.decode.geometry import Geometry
+from rvm_client.decode.header import SourceHeader
 from rvm_client.decode.limits import check_duration, check_frames
-from rvm_client.decode.trim import SourceRange, frame_rate
+from rvm_client.decode.trim import SourceRange
 from rvm_client.frames import VideoInfo
 from rvm_client.options import MatteOptions
 
 
-def check_header(path: Path, decoder: SourceDecoder, options: MatteOptions) -> None:
+def check_header(path: Path, header: SourceHeader, options: MatteOptions) -> None:
     """Refuse what is above a limit by its own header, before anything is decoded.
 
     Raises:
         InputError: naming the limit.
     """
-    seconds = _kept_seconds(decoder, options)
+    seconds = _kept_seconds(header, options)
     if seconds is not None:
         check_duration(path, seconds, options.limits)
-    if not options.start_seconds and options.end_seconds is None:
-        check_frames(path, decoder.stream.frames, options.limits)
+    if _is_whole(options):
+        check_frames(path, header.frames, options.limits)
 
 
 def describe(
-    decoder: SourceDecoder, options: MatteOptions, part: SourceRange, picture: Geometry
+    header: SourceHeader, options: MatteOptions, part: SourceRange, picture: Geometry
 ) -> VideoInfo:
     """All that is known of a video before its frames are read."""
-    fps = frame_rate(decoder.stream)
-    seconds = _kept_seconds(decoder, options)
-    is_whole = not options.start_seconds and options.end_seconds is None
-    frames = decoder.stream.frames if is_whole else 0
+    fps = header.average_fps
+    seconds = _kept_seconds(header, options)
+    frames = header.frames if _is_whole(options) else 0
     colour = source_colour(part.first_frame)
     return VideoInfo(
         width_pixels=picture.width_pixels,
@@ -53,20 +50,14 @@ def describe(
     )
 
 
-def _kept_seconds(decoder: SourceDecoder, options: MatteOptions) -> float | None:
+def _is_whole(options: MatteOptions) -> bool:
+    return not options.start_seconds and options.end_seconds is None
+
+
+def _kept_seconds(header: SourceHeader, options: MatteOptions) -> float | None:
     """How long the part that was asked for lasts, by the header."""
-    whole = _duration_seconds(decoder.container, decoder.stream)
+    whole = header.duration_seconds
     if whole is None:
         return None
     end = whole if options.end_seconds is None else min(whole, options.end_seconds)
     return max(0.0, end - (options.start_seconds or 0.0))
-
-
-def _duration_seconds(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None:
-        return float(Fraction(container.duration, av.time_base))
-    return None

@@ -8,8 +8,14 @@ painted over by either, each in its own way.
 from collections.abc import Iterator
 
 import av
+import av.error
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.reformatter import VideoReformatter
+
+from rvm_client.closing import Closing
+from rvm_client.decode.stream import DamageError, Source, SourceStream
+from rvm_client.errors import InputError
+from rvm_client.machine import meaning
 
 # AV1 is decoded by libdav1d, which the GPU cannot help.
 _CODECS = ("h264", "hevc", "vp8", "vp9", "mpeg2video")
@@ -25,14 +31,14 @@ class HardwareError(Exception):
     """The GPU cannot decode this stream, or not further."""
 
 
-def suits(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
+def suits(stream: SourceStream) -> bool:
     """Whether it is worth trying; whether this GPU can do it, shows when it is tried."""
-    context = stream.codec_context
+    context = stream.stream.codec_context
     return (
         _FALLS_BACK
         and _DEVICE in hwdevices_available()
         # Every video stream of the file would get a context on the GPU.
-        and len(container.streams.video) == 1
+        and len(stream.container.streams.video) == 1
         and context.name in _CODECS
         and context.pix_fmt in _PIXEL_FORMATS
         # Half the last line of an odd height stays on the GPU.
@@ -43,6 +49,55 @@ def suits(container: av.container.InputContainer, stream: av.video.stream.VideoS
 def accelerator() -> HWAccel:
     """For `av.open`; a stream that the GPU refuses comes out decoded by software."""
     return HWAccel(_DEVICE, allow_software_fallback=True)
+
+
+class NvdecDecoder(Closing):
+    """Decodes up to the first damage, or anything else that is not as software would have it.
+
+    The GPU is not touched before the first frame is asked for.
+
+    Args:
+        source: the file.
+        codec: FFmpeg's name of what decodes it by software.
+    """
+
+    damaged_packets = 0
+
+    def __init__(self, source: Source, codec: str) -> None:
+        self.name = f"{codec}_nvdec"
+        self._source = source
+        self._stream: SourceStream | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def frames(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
+        """See Decoder.
+
+        Raises:
+            HardwareError: the GPU cannot decode it, or not further.
+        """
+        is_empty = True
+        try:
+            for frame in self._frames(near_pts):
+                is_empty = False
+                yield frame
+        except (DamageError, InputError, av.error.FFmpegError) as exc:
+            # FFmpeg's error may have become ours.
+            raise HardwareError(meaning(exc.__cause__ or exc)) from exc
+        if is_empty:
+            raise HardwareError("frames are missing")
+
+    def _frames(self, near_pts: int | None) -> Iterator[av.VideoFrame]:
+        # The GPU is no faster with more threads, and each takes one of its 32 surfaces.
+        self._stream = stream = self._stream or SourceStream(
+            self._source, thread_type="SLICE", thread_count=1, accelerator=accelerator()
+        )
+        stream.begin(near_pts)
+        context = stream.stream.codec_context
+        yield from map(Planar(context.width, context.height).frame, stream.frames())
 
 
 class Planar:
@@ -71,42 +126,3 @@ class Planar:
         if frame.is_corrupt:
             raise HardwareError("the video is damaged")
         return self._reformatter.reformat(frame, format=planar)
-
-
-class GivenFrames:
-    """Frames that came out before decoding began again, and must not come out twice.
-
-    Where their times only grow, those up to the last time are left out: decoders differ in
-    which damaged frames they show. Otherwise as many as there were.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._last_pts: int | None = None
-        self._grow = True
-
-    def add(self, pts: int | None) -> None:
-        """Remember a frame by its time, which whoever gets it may overwrite."""
-        self._grow = self._grow and pts is not None and self._is_after_last(pts)
-        self._last_pts = pts
-        self._count += 1
-
-    def rest_of(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        """All frames of the second decoding but those that came out in the first."""
-        again = GivenFrames()
-        is_over = False
-        for frame in frames:
-            again.add(frame.pts)
-            is_over = is_over or again._goes_beyond(self)
-            if is_over:
-                yield frame
-
-    def _is_after_last(self, pts: int) -> bool:
-        return self._last_pts is None or pts > self._last_pts
-
-    def _goes_beyond(self, first: "GivenFrames") -> bool:
-        if not first._grow or not first._count:
-            return self._count > first._count
-        # A clock that steps back or stops, does so beyond times that only grew.
-        pts = self._last_pts
-        return not self._grow or pts is None or first._is_after_last(pts)

@@ -1,7 +1,7 @@
 """Decoded frames to I420 pictures: nearly always the planes as they are.
 
 A video may stop being so simple on its way: it turns interlaced, or its tags change. Such frames
-become RGB pictures by `filters`, and these become planes with the colours of the first frame.
+become RGB pictures by `rgb`, and these become planes with the colours of the first frame.
 """
 
 from collections.abc import Iterable, Iterator

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
+from rvm_client.closing import Closing
 from rvm_client.decode.colour import SourceColour
 from rvm_client.decode.decoder import SourceDecoder
 from rvm_client.decode.geometry import geometry
@@ -15,7 +15,7 @@ from rvm_client.decode.info import check_header, describe
 from rvm_client.decode.planar import colour_of_planes, planar_pictures
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
-from rvm_client.decode.trim import Place, SourceRange
+from rvm_client.decode.trim import Place, open_range
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
@@ -26,7 +26,7 @@ class _Picture(Protocol):
     def copy_to(self, out: UInt8Array) -> None: ...
 
 
-class VideoReader:
+class VideoReader(Closing):
     """An open video file, or the part of one that the options ask for; a context manager.
 
     Args:
@@ -56,15 +56,15 @@ class VideoReader:
             path, options.limits, keeps_alpha=keeps_alpha, hardware=options.hardware
         )
         try:
-            check_header(path, self._decoder, options)
-            self._range = SourceRange(path, self._decoder, options)
+            check_header(path, self._decoder.header, options)
+            self._range = open_range(path, self._decoder, options)
             self._geometry = geometry(
                 self._range.first_frame,
-                self._decoder.sample_aspect_ratio,
+                self._decoder.header.sample_aspect_ratio,
                 options.max_width_pixels,
                 options.max_height_pixels,
             )
-            self.info = describe(self._decoder, options, self._range, self._geometry)
+            self.info = describe(self._decoder.header, options, self._range, self._geometry)
             self._planes = self._colour_of_planes() if takes_planes else None
             if self._planes is not None:
                 self.info = replace(self.info, layout=self._planes.layout)
@@ -72,15 +72,8 @@ class VideoReader:
             self._decoder.close()
             raise
 
-    def __enter__(self) -> "VideoReader":
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._decoder.close()
 
     @property
@@ -92,11 +85,6 @@ class VideoReader:
     def decoder(self) -> str:
         """FFmpeg's name of the decoder that is in use; `..._nvdec` on a GPU."""
         return self._decoder.name
-
-    @property
-    def end_pts(self) -> int:
-        """Where the last frame so far ends, in units of the time base."""
-        return self._range.end_pts
 
     def chunks(self, frames_per_chunk: int) -> Iterator[SourceChunk]:
         """All frames in order of presentation, `frames_per_chunk` at a time; once only.
@@ -121,7 +109,7 @@ class VideoReader:
             yield SourceChunk(src[: len(pts)], tuple(pts), role)
 
     def _pictures(self) -> Iterator[tuple[_Picture, Place]]:
-        frames = self._range.frames()
+        frames = self._range.frames
         if self._planes is not None:
             return planar_pictures(frames, self._geometry, self._planes)
         return rgb_pictures(frames, self._geometry, accurate=self._is_accurate)
@@ -135,18 +123,17 @@ class VideoReader:
         Raises:
             InputError: as `chunks`.
         """
-        for frame, place in self._range.frames():
+        for frame, place in self._range.frames:
             picture = rgba(frame)[np.newaxis]
             yield MatteChunk(picture[..., :3], picture[..., 3], (place.pts,))
 
 
-def check_source(path: Path, options: MatteOptions | None = None) -> None:
+def check_source(path: Path, options: MatteOptions) -> None:
     """Open the file and decode a frame, so that a bad one is refused before anything costly.
 
     Raises:
         InputError: as VideoReader.
     """
-    options = options or MatteOptions()
     # One frame is not worth waking a GPU for.
     with VideoReader(path, replace(options, hardware=Hardware())):
         pass

@@ -91,7 +91,7 @@ class RgbPicture:
 
 
 def rgb_pictures(
-    frames: Iterable[tuple[av.VideoFrame, T]], geometry: Geometry, *, accurate: bool = False
+    frames: Iterable[tuple[av.VideoFrame, T]], geometry: Geometry, *, accurate: bool
 ) -> Iterator[tuple[RgbPicture, T]]:
     """Convert each frame to a picture; what comes with a frame goes with it.
 

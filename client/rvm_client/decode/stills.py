@@ -23,16 +23,10 @@ def read_rgba_at(path: Path, moments_seconds: list[float]) -> list[UInt8Array]:
     Raises:
         InputError: the file cannot be decoded, or has no frames.
     """
-    decoder = SourceDecoder(path, None, keeps_alpha=True)
-    try:
+    with SourceDecoder(path, None, keeps_alpha=True) as decoder:
         first = next(decoder.frames())
-        pictures = []
-        for moment_s in moments_seconds:
-            frame = _frame_at(decoder, first, moment_s)
-            pictures.append(_turned(rgba(frame), orientation(frame)))
-        return pictures
-    finally:
-        decoder.close()
+        frames = (_frame_at(decoder, first, moment_s) for moment_s in moments_seconds)
+        return [_turned(rgba(frame), orientation(frame)) for frame in frames]
 
 
 def rgba(frame: av.VideoFrame) -> UInt8Array:

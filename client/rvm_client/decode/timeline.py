@@ -3,10 +3,10 @@
 import math
 from fractions import Fraction
 
+from rvm_client.decode.clock import JoinedClock
+
 # A tick of the time base is at most this long: room for a nudge, and what WebM can store.
 _LONGEST_TICK_SECONDS = Fraction(1, 1000)
-# A larger step back is a new clock (two recordings joined), a smaller one a frame out of place.
-_NEW_CLOCK_SECONDS = 1
 
 
 class Timeline:
@@ -18,8 +18,8 @@ class Timeline:
 
     - no time: the time at which the frame before ends, or the decoding time where that is
       later (AVI has no other times, and leaves gaps where a frame was dropped).
-    - equal to, or up to a second before, the frame before: one millisecond after it, so that
-      both frames come out.
+    - equal to, or less than a second before, the frame before: one millisecond after it, so
+      that both frames come out.
     - further back: the clock started again, and goes on where the frame before ends.
 
     Args:
@@ -31,9 +31,8 @@ class Timeline:
         self._refinement = _refinement(time_base)
         self.time_base = time_base / self._refinement
         self._nudge = math.ceil(_LONGEST_TICK_SECONDS / self.time_base)
-        self._new_clock = _NEW_CLOCK_SECONDS / self.time_base
+        self._clock = JoinedClock(1 / self.time_base, 0)
         self._usual_step = max(1, round(1 / (fps * self.time_base)))
-        self._shift = 0
         self._last: int | None = None
         self.end = 0
         """Where the last placed frame ends."""
@@ -53,18 +52,17 @@ class Timeline:
 
     def _own_time(self, pts: int | None, dts: int | None) -> int:
         if pts is not None:
-            return pts * self._refinement + self._shift
+            own = pts * self._refinement
+            after = own if self._last is None else self._last
+            return self._clock.read(own, after=after, resume=self.end)
         if dts is not None:
-            return max(self.end, dts * self._refinement + self._shift)
+            return max(self.end, dts * self._refinement + self._clock.shift)
         return self.end
 
     def _increasing(self, pts: int) -> int:
         if self._last is None or pts > self._last:
             return pts
-        if pts > self._last - self._new_clock:
-            return self._last + self._nudge
-        self._shift += self.end - pts
-        return self.end
+        return self._last + self._nudge
 
 
 def _refinement(time_base: Fraction) -> int:

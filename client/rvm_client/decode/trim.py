@@ -17,7 +17,7 @@ from rvm_client.frames import Role
 from rvm_client.options import MatteOptions
 
 # Frames before the start of a trimmed video that warm the model's state up.
-LEAD_FRAMES = 15
+_LEAD_FRAMES = 15
 # Where a container has no index of its keyframes, the first frame after a seek can lie later
 # than was asked for; then the seek is tried again to an earlier time.
 _SEEK_EARLY_SECONDS = (0, 10)
@@ -37,150 +37,169 @@ class Place:
 PlacedFrame = tuple[av.VideoFrame, Place]
 
 
+@dataclass(frozen=True)
 class SourceRange:
     """The frames with start <= time < end, where time counts from the file's first frame.
 
     Where a start is asked for, the first frame of the range has the timestamp 0 and up to 15
     frames come before it with negative ones; otherwise timestamps are those of the file.
-
-    Raises:
-        InputError: no frame lies in the range, or none can be decoded.
     """
 
-    def __init__(self, path: Path, decoder: SourceDecoder, options: MatteOptions) -> None:
-        self._path = path
-        self._decoder = decoder
-        self._options = options
-        self._frame_rate = frame_rate(decoder.stream)
-        self._stream_time_base = decoder.stream.time_base or Fraction(1, 90_000)
-        self._start = _exact(options.start_seconds) or Fraction(0)
-        self._end = _exact(options.end_seconds)
-        self._restart_clock()
-        placed = self._placed(decoder.frames())
-        self.first_frame, self._file_start = next(placed)
-        self.origin_pts = 0
-        self.end_pts = 0
-        self._kept = self._select(self._from_start(placed))
-        self._head = self._read_head()
+    first_frame: av.VideoFrame
+    """That of the file, wherever the range begins."""
+    time_base: Fraction
+    """Seconds of one unit of the timestamps."""
+    origin_pts: int
+    """What was taken from the file's timestamps."""
+    first_pts: int
+    """Timestamp of the first frame with the role FRAMES."""
+    frames: Iterator[PlacedFrame]
+    """The frames of the range, after those that lead to it; once only. An InputError comes out
+    where a limit is passed, or the picture changes its size."""
 
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds of one unit of the timestamps."""
-        return self._timeline.time_base
 
-    @property
-    def first_pts(self) -> int:
-        """Timestamp of the first frame with the role FRAMES."""
-        return self._head[-1][1].pts
+def open_range(path: Path, decoder: SourceDecoder, options: MatteOptions) -> SourceRange:
+    """Decode up to the first frame of the part that is asked for.
 
-    def frames(self) -> Iterator[PlacedFrame]:
-        """The frames of the range, after those that lead to it; once only.
+    Raises:
+        InputError: no frame lies in it, or none can be decoded.
+    """
+    timed = _timed_frames(decoder)
+    first = next(timed)
+    part = _Part(
+        path,
+        options,
+        first,
+        time_base=_timeline(decoder).time_base,
+        start=_exact(options.start_seconds) or Fraction(0),
+        end=_exact(options.end_seconds),
+    )
+    selected = part.select(_from_start(decoder, part.start, first, timed))
+    # An empty range is known at once.
+    head = _up_to_first(selected)
+    first_pts = head[-1][0].pts
+    origin_pts = first_pts if part.start else 0
+    return SourceRange(
+        first_frame=first.frame,
+        time_base=part.time_base,
+        origin_pts=origin_pts,
+        first_pts=first_pts - origin_pts,
+        frames=(
+            (timed.frame, Place(timed.pts - origin_pts, role))
+            for timed, role in chain(head, selected)
+        ),
+    )
 
-        Raises:
-            InputError: a limit is passed, or the picture changes its size.
-        """
-        return chain(self._head, self._kept)
 
-    def _restart_clock(self) -> None:
-        self._timeline = Timeline(self._stream_time_base, self._frame_rate)
+@dataclass(frozen=True)
+class _TimedFrame:
+    frame: av.VideoFrame
+    pts: int
+    """On the file's clock, in units of the timeline's time base."""
+    end_pts: int
 
-    def _placed(self, frames: Iterator[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
-        for frame in frames:
-            yield frame, self._timeline.place(frame.pts, frame.dts, frame.duration)
 
-    def _from_start(
-        self, placed: Iterator[tuple[av.VideoFrame, int]]
-    ) -> Iterator[tuple[av.VideoFrame, int]]:
-        """Frames from a keyframe well before the start of the range."""
-        begun = chain([(self.first_frame, self._file_start)], placed)
-        lead_s = self._start - LEAD_FRAMES / self._frame_rate
-        if lead_s <= 0 or self.first_frame.pts is None:
-            return begun
-        for early_s in _SEEK_EARLY_SECONDS:
-            near_pts = self.first_frame.pts + int((lead_s - early_s) / self._stream_time_base)
-            self._restart_clock()
-            sought = self._placed(self._decoder.frames(near_pts))
-            first = next(sought, None)
-            if first is not None and first[0].pts is not None and first[0].pts <= near_pts:
-                return chain([first], sought)
-        # The file's index is wrong or missing; reading it all is slower but right.
-        self._restart_clock()
-        return self._placed(self._decoder.frames())
+_Selected = Iterator[tuple[_TimedFrame, Role]]
 
-    def _select(self, placed: Iterator[tuple[av.VideoFrame, int]]) -> Iterator[PlacedFrame]:
-        lead = deque[tuple[av.VideoFrame, int]](maxlen=self._lead_frames())
-        count = 0
-        for frame, pts in placed:
-            self._check_picture(frame)
-            seconds = (pts - self._file_start) * self.time_base
-            if seconds < self._start:
-                lead.append((frame, pts))
+
+def _timeline(decoder: SourceDecoder) -> Timeline:
+    return Timeline(decoder.header.time_base, decoder.header.average_fps)
+
+
+def _timed_frames(decoder: SourceDecoder, near_pts: int | None = None) -> Iterator[_TimedFrame]:
+    timeline = _timeline(decoder)
+    for frame in decoder.frames(near_pts):
+        pts = timeline.place(frame.pts, frame.dts, frame.duration)
+        yield _TimedFrame(frame, pts, timeline.end)
+
+
+def _from_start(
+    decoder: SourceDecoder, start: Fraction, first: _TimedFrame, others: Iterator[_TimedFrame]
+) -> Iterator[_TimedFrame]:
+    """Frames from a keyframe well before the start of the range."""
+    lead_s = start - _LEAD_FRAMES / decoder.header.average_fps
+    file_start_pts = first.frame.pts
+    if lead_s <= 0 or file_start_pts is None:
+        return chain([first], others)
+    for early_s in _SEEK_EARLY_SECONDS:
+        near_pts = file_start_pts + int((lead_s - early_s) / decoder.header.time_base)
+        sought = _timed_frames(decoder, near_pts)
+        found = next(sought, None)
+        if found is not None and found.frame.pts is not None and found.frame.pts <= near_pts:
+            return chain([found], sought)
+    # The file's index is wrong or missing; reading it all is slower but right.
+    return _timed_frames(decoder)
+
+
+def _up_to_first(selected: _Selected) -> list[tuple[_TimedFrame, Role]]:
+    head = []
+    for timed, role in selected:
+        head.append((timed, role))
+        if role is Role.FRAMES:
+            break
+    return head
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is asked for of a file."""
+
+    path: Path
+    options: MatteOptions
+    first: _TimedFrame
+    """The first frame of the file."""
+    time_base: Fraction
+    start: Fraction
+    end: Fraction | None
+    """In seconds after the first frame of the file; None: as long as it lasts."""
+
+    def select(self, frames: Iterator[_TimedFrame]) -> _Selected:
+        """The frames of the part, after those that lead to it."""
+        lead = deque[_TimedFrame](maxlen=_LEAD_FRAMES if self.options.warm_start else 0)
+        count, timed = 0, self.first
+        for timed in frames:
+            self._check_picture(timed.frame)
+            seconds = self._seconds(timed.pts)
+            if seconds < self.start:
+                lead.append(timed)
                 continue
-            if self._end is not None and seconds >= self._end:
+            if self.end is not None and seconds >= self.end:
                 break
-            if not count:
-                self.origin_pts = pts if self._start else 0
-                yield from self._leading(lead)
+            while lead:
+                yield lead.popleft(), Role.WARM_UP
             count += 1
-            check_frames(self._path, count, self._options.limits)
-            check_duration(self._path, seconds - self._start, self._options.limits)
-            self.end_pts = self._frame_end() - self.origin_pts
-            yield frame, Place(pts - self.origin_pts, Role.FRAMES)
+            check_frames(self.path, count, self.options.limits)
+            check_duration(self.path, seconds - self.start, self.options.limits)
+            yield timed, Role.FRAMES
         if not count:
-            raise InputError(self._says_empty())
+            raise InputError(self._says_empty(float(self._seconds(timed.end_pts))))
 
-    def _leading(self, lead: deque[tuple[av.VideoFrame, int]]) -> Iterator[PlacedFrame]:
-        while lead:
-            frame, pts = lead.popleft()
-            yield frame, Place(pts - self.origin_pts, Role.WARM_UP)
-
-    def _lead_frames(self) -> int:
-        return LEAD_FRAMES if self._options.warm_start else 0
-
-    def _frame_end(self) -> int:
-        end = self._timeline.end
-        if self._end is None:
-            return end
-        return min(end, self._file_start + int(self._end / self.time_base))
-
-    def _read_head(self) -> list[PlacedFrame]:
-        """Up to the first frame that counts, so that an empty range is known at once."""
-        head = []
-        for frame, place in self._kept:
-            head.append((frame, place))
-            if place.role is Role.FRAMES:
-                break
-        return head
+    def _seconds(self, pts: int) -> Fraction:
+        return (pts - self.first.pts) * self.time_base
 
     def _check_picture(self, frame: av.VideoFrame) -> None:
-        first = self.first_frame
+        first = self.first.frame
         if (frame.width, frame.height) != (first.width, first.height):
             raise InputError(
-                f"{self._path} changes its picture size from {first.width}x{first.height} to "
+                f"{self.path} changes its picture size from {first.width}x{first.height} to "
                 f"{frame.width}x{frame.height} at {frame.time} s; cut it into parts of one size"
             )
         if frame.rotation != first.rotation:
             raise InputError(
-                f"{self._path} turns its picture by {frame.rotation - first.rotation} degrees "
+                f"{self.path} turns its picture by {frame.rotation - first.rotation} degrees "
                 f"at {frame.time} s; cut it into parts of one orientation"
             )
 
-    def _says_empty(self) -> str:
-        duration_s = float((self._timeline.end - self._file_start) * self.time_base)
-        if duration_s <= self._start:
+    def _says_empty(self, duration_seconds: float) -> str:
+        if duration_seconds <= self.start:
             return (
-                f"the start is {float(self._start):g} s, but {self._path} ends after "
-                f"{duration_s:.3f} s; choose an earlier start"
+                f"the start is {float(self.start):g} s, but {self.path} ends after "
+                f"{duration_seconds:.3f} s; choose an earlier start"
             )
         return (
-            f"{self._path} has no frame from {float(self._start):g} s to "
-            f"{float(self._end or duration_s):g} s; choose a longer part"
+            f"{self.path} has no frame from {float(self.start):g} s to "
+            f"{float(self.end or duration_seconds):g} s; choose a longer part"
         )
-
-
-def frame_rate(stream: av.video.stream.VideoStream) -> Fraction:
-    """Frames per second by the header; good for progress, and where a duration is missing."""
-    return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def _exact(seconds: float | None) -> Fraction | None:

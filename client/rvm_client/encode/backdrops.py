@@ -56,7 +56,7 @@ class VideoBackdrop:
         pictures: Iterator[tuple[float, UInt8Array]],
         width_pixels: int,
         height_pixels: int,
-        stretch: float = 1.0,
+        stretch: float,
     ) -> None:
         self._pictures = pictures
         self._fit = width_pixels, height_pixels, stretch

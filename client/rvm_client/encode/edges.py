@@ -15,6 +15,7 @@ import numpy as np
 
 from rvm_client.encode.blocks import (
     BLOCK_CELLS,
+    BoolArray,
     FloatArray,
     blocks_of,
     doubled_cells,
@@ -45,11 +46,10 @@ def bleed_edges(fgr: UInt8Array, pha: UInt8Array) -> UInt8Array:
     alpha, colours = padded(pha), padded(fgr)
     kinds = kinds_of_blocks(alpha)
     blocks, alpha_blocks = blocks_of(colours), blocks_of(alpha)
+    lent = _weighted_sums(blocks[kinds.lending], alpha_blocks[kinds.lending])
     flatten(colours, kinds.empty, FLAT)
-    sums = _weighted_sums(blocks[kinds.lending], alpha_blocks[kinds.lending])
-    if kinds.edge.any():
-        blocks[kinds.edge] = _fill(blocks[kinds.edge], alpha_blocks[kinds.edge])
-    blocks[kinds.ring] = kinds.ring_colours(sums)[:, np.newaxis, np.newaxis]
+    _paint(blocks, kinds.ring, kinds.ring_colours(lent))
+    blocks[kinds.edge] = _bled_within(blocks[kinds.edge], alpha_blocks[kinds.edge])
     return colours[:height, :width]
 
 
@@ -64,24 +64,29 @@ def bleed_planes(fgr: UInt8Array, pha: UInt8Array) -> tuple[UInt8Array, UInt8Arr
         Luma [H,W], U and V [H/2,W/2]; they may be views of larger arrays.
     """
     height, width = pha.shape
-    luma, chroma = planes(fgr)
-    alpha = padded(pha)
-    grown = [padded(luma), *(padded(plane, BLOCK_CELLS) for plane in chroma)]
-    blocks = [blocks_of(grown[0]), *(blocks_of(plane, BLOCK_CELLS) for plane in grown[1:])]
-    kinds, alpha_blocks = kinds_of_blocks(alpha), blocks_of(alpha)
-    cells = _cells([plane[kinds.lending] for plane in blocks], alpha_blocks[kinds.lending])
+    alpha, (luma, u, v) = padded(pha), _padded_planes(fgr)
+    kinds = kinds_of_blocks(alpha)
+    alpha_blocks = blocks_of(alpha)
+    blocks = [blocks_of(luma), blocks_of(u, BLOCK_CELLS), blocks_of(v, BLOCK_CELLS)]
+    cells = _weighted_cells([plane[kinds.lending] for plane in blocks], alpha_blocks[kinds.lending])
     ring = kinds.ring_colours(cells.sum(axis=(1, 2)))
-    at_edge = cells[kinds.edge[kinds.lending]]
-    shows = [alpha_blocks[kinds.edge] > 0, at_edge[..., 3] > 0, at_edge[..., 3] > 0]
-    spread_colours = spread(at_edge)
-    for index, plane in enumerate(blocks):
-        flatten(grown[index], kinds.empty, FLAT_PLANES[index])
-        plane[kinds.ring] = ring[:, np.newaxis, np.newaxis, index]
-        colours = spread_colours[..., index]
-        filling = doubled_cells(colours) if index == 0 else colours
-        plane[kinds.edge] = np.where(shows[index], plane[kinds.edge], filling)
-    luma, u, v = grown
+    edge_alpha, edge_cells = alpha_blocks[kinds.edge], cells[kinds.edge[kinds.lending]]
+    edge = _bled_within_planes([plane[kinds.edge] for plane in blocks], edge_alpha, edge_cells)
+    for index, plane in enumerate((luma, u, v)):
+        flatten(plane, kinds.empty, FLAT_PLANES[index])
+        _paint(blocks[index], kinds.ring, ring[:, index])
+        blocks[index][kinds.edge] = edge[index]
     return luma[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]
+
+
+def _padded_planes(fgr: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    luma, (u, v) = planes(fgr)
+    return padded(luma), padded(u, BLOCK_CELLS), padded(v, BLOCK_CELLS)
+
+
+def _paint(blocks: UInt8Array, ring: BoolArray, colours: UInt8Array) -> None:
+    """Give each block of the ring one of the colours, [N] or [N,3]."""
+    blocks[ring] = colours[:, np.newaxis, np.newaxis]
 
 
 def _weighted_sums(blocks: UInt8Array, alpha: UInt8Array) -> FloatArray:
@@ -93,16 +98,7 @@ def _weighted_sums(blocks: UInt8Array, alpha: UInt8Array) -> FloatArray:
     return sums
 
 
-def _fill(blocks: UInt8Array, alpha: UInt8Array) -> UInt8Array:
-    """Blocks [N,16,16,3] with the colour of the nearest cells where alpha [N,16,16] is 0."""
-    weighted = np.empty((*alpha.shape, 4), np.float32)
-    weighted[..., 3] = alpha
-    np.multiply(blocks, weighted[..., 3:], out=weighted[..., :3])
-    colours = doubled_cells(spread(halved_cells(weighted)))
-    return np.where(alpha[..., np.newaxis] > 0, blocks, colours)
-
-
-def _cells(blocks: Sequence[UInt8Array], alpha: UInt8Array) -> FloatArray:
+def _weighted_cells(blocks: Sequence[UInt8Array], alpha: UInt8Array) -> FloatArray:
     """What `spread` takes, of blocks of luma [N,16,16] and of U and V [N,8,8]."""
     luma, u, v = blocks
     weights = alpha.astype(np.float32)
@@ -112,3 +108,24 @@ def _cells(blocks: Sequence[UInt8Array], alpha: UInt8Array) -> FloatArray:
     np.multiply(u, cells[..., 3], out=cells[..., 1])
     np.multiply(v, cells[..., 3], out=cells[..., 2])
     return cells
+
+
+def _bled_within(blocks: UInt8Array, alpha: UInt8Array) -> UInt8Array:
+    """Blocks [N,16,16,3] with the colour of the nearest cells where alpha [N,16,16] is 0."""
+    weighted = np.empty((*alpha.shape, 4), np.float32)
+    weighted[..., 3] = alpha
+    np.multiply(blocks, weighted[..., 3:], out=weighted[..., :3])
+    colours = doubled_cells(spread(halved_cells(weighted)))
+    return np.where(alpha[..., np.newaxis] > 0, blocks, colours)
+
+
+def _bled_within_planes(
+    blocks: Sequence[UInt8Array], alpha: UInt8Array, cells: FloatArray
+) -> list[UInt8Array]:
+    """`_bled_within` for blocks of luma [N,16,16], and of U and V [N,8,8], and their cells."""
+    luma, *chroma = blocks
+    colours, chroma_shows = spread(cells), cells[..., 3] > 0
+    bled = [np.where(alpha > 0, luma, doubled_cells(colours[..., 0]))]
+    for index, plane in enumerate(chroma, start=1):
+        bled.append(np.where(chroma_shows, plane, colours[..., index]))
+    return bled

@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.pixels import RGB, PixelLayout, UInt8Array
+from rvm_client.pixels import PixelLayout, UInt8Array
 
 Thumbnail = npt.NDArray[np.float32]
 """Mean colours of a grid over the picture, [18,32,3], 0 to 255."""
@@ -25,7 +25,7 @@ _SAMPLES = 4
 # Every one of the last frames must differ from every one of the next ones, so a flash that is
 # over after two frames is no cut: the picture after it is the one before it.
 _SIDE_FRAMES = 3
-LOOKAHEAD_FRAMES = _SIDE_FRAMES - 1
+_LOOKAHEAD_FRAMES = _SIDE_FRAMES - 1
 # Frames over which motion is measured before the cut; after it, what is known.
 _MOTION_FRAMES = 5
 
@@ -46,7 +46,7 @@ class CutDetector:
         layout: of the frames. Whatever it is, colours are compared as RGB.
     """
 
-    def __init__(self, layout: PixelLayout = RGB) -> None:
+    def __init__(self, layout: PixelLayout) -> None:
         self._layout = layout
         self._before: deque[Thumbnail] = deque(maxlen=_MOTION_FRAMES)
         self._ahead: deque[Thumbnail] = deque()
@@ -54,7 +54,7 @@ class CutDetector:
     def push(self, picture: UInt8Array) -> list[bool]:
         """Take the next frame; returns the answers that are now known, in order."""
         self._ahead.append(_thumbnail(picture, self._layout))
-        return [self._decide()] if len(self._ahead) > LOOKAHEAD_FRAMES else []
+        return [self._decide()] if len(self._ahead) > _LOOKAHEAD_FRAMES else []
 
     def finish(self) -> list[bool]:
         """The answers to the last frames."""

@@ -14,6 +14,8 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from rvm_client.decode import JoinedClock
+
 SoundPacket: TypeAlias = "av.Packet[AudioStream]"
 
 # A codec that overlaps its packets needs those before the first one that is heard.
@@ -26,8 +28,6 @@ _TIMESTAMP_TOLERANCE_SECONDS = 0.01
 # A gap beyond this stays one in the timestamps: silence costs memory, and damaged timestamps
 # may name any time.
 _MAX_SILENCE_SECONDS = 10
-# A step back beyond this is a clock that started again, as where two recordings are joined.
-_NEW_CLOCK_SECONDS = 1
 
 
 class Cut:
@@ -85,11 +85,10 @@ class _SampleClock:
     def __init__(self, stream: AudioStream) -> None:
         assert stream.time_base is not None
         self.rate = stream.codec_context.sample_rate
-        self._time_base = stream.time_base
         self._frame_samples = stream.codec_context.frame_size
-        self._tick_samples = self._time_base * self.rate
+        self._tick_samples = stream.time_base * self.rate
+        self._clock = JoinedClock(self.rate, 0)
         self._expected: int | None = None
-        self._shift = 0
 
     def duration_samples(self, packet: SoundPacket) -> int:
         if self._tick_samples > 1 and self._frame_samples:
@@ -99,15 +98,14 @@ class _SampleClock:
     def pts_samples(self, packet: SoundPacket) -> int:
         pts = packet.dts if packet.pts is None else packet.pts
         assert pts is not None
-        samples = round(pts * self._tick_samples) + self._shift
-        if self._expected is not None:
-            if samples < self._expected - _NEW_CLOCK_SECONDS * self.rate:
-                self._shift += self._expected - samples
-                samples = self._expected
-            if abs(samples - self._expected) <= self._tick_samples:
-                samples = self._expected
+        own = round(pts * self._tick_samples)
+        samples = own if self._expected is None else self._following(own, self._expected)
         self._expected = samples + self.duration_samples(packet)
         return samples
+
+    def _following(self, own_samples: int, expected: int) -> int:
+        samples = self._clock.read(own_samples, after=expected, resume=expected)
+        return expected if abs(samples - expected) <= self._tick_samples else samples
 
 
 def transcoded_packets(
@@ -141,15 +139,13 @@ def _decoded(
 
 def _on_one_clock(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
     """With timestamps in samples; a clock that starts again goes on where it was."""
-    shift, expected = Fraction(0), Fraction(-1 << 62)
+    clock, expected = JoinedClock(1, Fraction(0)), Fraction(-1 << 62)
     for frame in frames:
         if frame.pts is None or frame.time_base is None:
             seconds = max(expected, Fraction(0))
         else:
-            seconds = frame.pts * frame.time_base + shift
-        if seconds < expected - _NEW_CLOCK_SECONDS:
-            shift += expected - seconds
-            seconds = expected
+            own = frame.pts * frame.time_base
+            seconds = clock.read(own, after=expected, resume=expected)
         frame.pts, frame.time_base = (
             round(seconds * frame.sample_rate),
             Fraction(1, frame.sample_rate),

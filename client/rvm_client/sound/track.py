@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.error
@@ -18,6 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition
 
+from rvm_client.closing import Closing
 from rvm_client.decode import open_source
 from rvm_client.errors import InputError
 from rvm_client.sound.packets import Cut, SoundPacket, copied_packets, transcoded_packets
@@ -53,7 +53,7 @@ _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _PREFERRED_RATE = 48_000
 
 
-class SoundTrack:
+class SoundTrack(Closing):
     """The sound of one source; a context manager. Used by one thread, the one that muxes.
 
     In this order: `add_to` the output, `mux_until` before each packet of the picture, `finish`.
@@ -112,15 +112,8 @@ class SoundTrack:
         container.close()
         return None
 
-    def __enter__(self) -> SoundTrack:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the source."""
         self._packets, self._next = iter(()), None
         self._source.close()
 

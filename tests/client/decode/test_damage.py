@@ -87,7 +87,7 @@ def test_a_file_that_breaks_off_gives_what_there_is(tmp_path: Path, suffix: str)
 def test_a_file_of_which_nothing_decodes_is_refused(clip: Path, tmp_path: Path) -> None:
     broken = damaged(clip, tmp_path / "clip.mp4", list(range(FRAMES)), "zeros")
     with pytest.raises(InputError, match="not one frame can be decoded"):
-        check_source(broken)
+        check_source(broken, MatteOptions())
 
 
 def limited(
@@ -147,4 +147,4 @@ def test_far_too_many_streams_are_refused(tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
             container.mux(stream.encode(None))
     with pytest.raises(InputError, match="70 streams, and 64 is the limit"):
-        check_source(path)
+        check_source(path, MatteOptions())

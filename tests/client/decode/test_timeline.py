@@ -116,13 +116,6 @@ def test_files_without_timestamps_run_at_their_rate(tmp_path: Path, name: str) -
     assert [time - times[0] for time in times] == [i * tick for i in range(20)]
 
 
-def test_the_end_of_the_last_frame_is_known(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", [index_frame(i) for i in range(10)])
-    with VideoReader(clip) as reader:
-        list(reader.chunks(4))
-        assert reader.end_pts == 10_000
-
-
 def test_missing_times_continue_where_the_frame_before_ends() -> None:
     timeline = Timeline(Fraction(1, 1000), Fraction(25))
     given = [(None, 0), (None, 0), (100, 20), (None, 0), (None, 0), (300, 0)]

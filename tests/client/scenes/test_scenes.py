@@ -2,7 +2,9 @@
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -18,11 +20,12 @@ from rvm_client.scenes.warm_up import WARM_UP_FRAMES
 HEIGHT, WIDTH = 72, 128
 
 
+@cache
 def place(seed: int) -> UInt8Array:
     """A wide picture of soft shapes, like no other seed's, [H,8*W,3]."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 80, 3), np.uint8)
     size = (8 * WIDTH, HEIGHT)
-    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)).copy()
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
 
 
 def scene(seed: int, frames: int, *, step_pixels: int = 1) -> list[UInt8Array]:
@@ -190,40 +193,44 @@ def same(a: list[tuple[int, UInt8Array]], b: list[tuple[int, UInt8Array]]) -> bo
 CUTS = [(), (1,), (8,), (9,), (11,), (12,), (39,), (8, 16), (10, 13), (16, 24, 27, 30)]
 
 
-@pytest.mark.parametrize("frames_per_chunk", [1, 3, 8, 64])
-@pytest.mark.parametrize("cuts", CUTS, ids=str)
-def test_the_video_stays_as_it_is(frames_per_chunk: int, cuts: tuple[int, ...]) -> None:
-    clip = clip_of(cuts, 40)
-    before = list(chunked(clip, frames_per_chunk))
-    source = frames_of(before, Role.FRAMES)
-    found: list[int] = []
+@dataclass(frozen=True)
+class WarmedUp:
+    """A clip of 40 frames, and what became of it."""
+
+    cuts: tuple[int, ...]
+    frames_per_chunk: int
+    source: list[tuple[int, UInt8Array]]
+    chunks: list[SourceChunk]
+    found: list[int]
+
+
+@pytest.fixture(scope="module", params=product(CUTS, [1, 3, 8, 64]), ids=str)
+def warmed_up(request: pytest.FixtureRequest) -> WarmedUp:
+    cuts, frames_per_chunk = request.param
+    before, found = list(chunked(clip_of(cuts, 40), frames_per_chunk)), list[int]()
     after = list(with_warm_up(before, frames_per_chunk=frames_per_chunk, on_cut=found.append))
-    assert same(frames_of(after, Role.FRAMES), source)
-    assert found == [source[cut][0] for cut in cuts]
-    assert max(len(chunk.pts) for chunk in after) <= frames_per_chunk
+    return WarmedUp(cuts, frames_per_chunk, frames_of(before, Role.FRAMES), after, found)
 
 
-@pytest.mark.parametrize("frames_per_chunk", [1, 3, 8, 64])
-@pytest.mark.parametrize("cuts", CUTS, ids=str)
-def test_each_scene_starts_with_its_first_frames_backwards(
-    frames_per_chunk: int, cuts: tuple[int, ...]
-) -> None:
-    source = frames_of(list(chunked(clip_of(cuts, 40), frames_per_chunk)), Role.FRAMES)
-    chunks = list(
-        with_warm_up(
-            chunked(clip_of(cuts, 40), frames_per_chunk), frames_per_chunk=frames_per_chunk
-        )
-    )
+def test_the_video_stays_as_it_is(warmed_up: WarmedUp) -> None:
+    source, chunks = warmed_up.source, warmed_up.chunks
+    assert same(frames_of(chunks, Role.FRAMES), source)
+    assert warmed_up.found == [source[cut][0] for cut in warmed_up.cuts]
+    assert max(len(chunk.pts) for chunk in chunks) <= warmed_up.frames_per_chunk
+
+
+def test_each_scene_starts_with_its_first_frames_backwards(warmed_up: WarmedUp) -> None:
+    source, chunks = warmed_up.source, warmed_up.chunks
     starts = [i for i, chunk in enumerate(chunks) if chunk.resets_state]
-    borders = [0, *cuts, 40]
-    assert len(starts) == len(cuts) + 1
+    borders = [0, *warmed_up.cuts, 40]
+    assert len(starts) == len(warmed_up.cuts) + 1
     for i, start in enumerate(starts):
-        of_scene = chunks[start : starts[i + 1] if i < len(cuts) else None]
+        of_scene = chunks[start : starts[i + 1] if i < len(warmed_up.cuts) else None]
         frames = source[borders[i] : borders[i + 1]]
         warm_up = frames[:WARM_UP_FRAMES][::-1]
         assert same(frames_of(of_scene, Role.WARM_UP), warm_up)
         assert same(frames_of(of_scene, Role.FRAMES), frames)
-        requests = -(-len(warm_up) // frames_per_chunk)
+        requests = -(-len(warm_up) // warmed_up.frames_per_chunk)
         assert [c.role for c in of_scene].index(Role.FRAMES) == requests
     assert len(frames_of(chunks, Role.WARM_UP)) <= len(source)
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -27,35 +29,49 @@ SYNC_SECONDS = 0.004
 VFR_TICKS = {*range(0, 45, 4), *range(30, 60), 90, *range(93, 120, 3)}
 VFR_TIMES = [tick / 60 for tick in sorted(VFR_TICKS)]
 
-SOURCES: dict[str, tuple[str, Track, dict[str, object]]] = {
-    "aac in mp4": ("mp4", Track(), {}),
-    "aac at 44.1 kHz, mono": ("mp4", Track(rate=44_100, layout="mono"), {}),
-    "aac in mkv, rounded to milliseconds": ("mkv", Track(), {}),
-    "aac in mpeg-ts": ("ts", Track(), {}),
-    "mp3": ("mkv", Track("libmp3lame", rate=44_100), {}),
-    "pcm": ("mov", Track("pcm_s16le"), {}),
-    "opus": ("mkv", Track("libopus"), {}),
-    "vorbis": ("mkv", Track("vorbis"), {}),
-    "flac at 44.1 kHz": ("mkv", Track("flac", rate=44_100), {}),
-    "ac3, 5.1": ("mkv", Track("ac3", layout="5.1"), {}),
-    "aac, 5.1": ("mp4", Track(layout="5.1"), {}),
-    "pcm, 7.1": ("mkv", Track("pcm_s16le", layout="7.1"), {}),
-    "sound starts late": ("mp4", Track(start_seconds=0.32), {}),
-    "sound starts late, to transcode": ("mkv", Track("flac", start_seconds=0.3), {}),
-    "sound ends early": ("mp4", Track(end_seconds=1.7), {}),
-    "sound with a gap": ("mkv", Track("flac", gap_seconds=(0.7, 1.2)), {}),
-    "video starts late": (
-        "mp4",
-        Track(),
-        {"frame_times_seconds": [0.5 + i / 30 for i in range(45)]},
+
+@dataclass(frozen=True)
+class Source:
+    """A clip with sound, and types it becomes: where its sound is copied, and where it is not."""
+
+    suffix: str
+    track: Track
+    types: Sequence[OutputType]
+    frame_times_seconds: Sequence[float] | None = None
+
+
+GREENSCREEN, ALPHA, PRORES = TYPES
+SOURCES = {
+    "aac in mp4": Source("mp4", Track(), (GREENSCREEN, ALPHA, PRORES)),
+    "aac at 44.1 kHz, mono": Source("mp4", Track(rate=44_100, layout="mono"), (GREENSCREEN, ALPHA)),
+    "aac in mkv, rounded to milliseconds": Source("mkv", Track(), (GREENSCREEN, ALPHA)),
+    "aac in mpeg-ts": Source("ts", Track(), (PRORES, ALPHA)),
+    "mp3": Source("mkv", Track("libmp3lame", rate=44_100), (GREENSCREEN, ALPHA)),
+    "pcm": Source("mov", Track("pcm_s16le"), (PRORES, GREENSCREEN)),
+    "opus": Source("mkv", Track("libopus"), (ALPHA, PRORES)),
+    "vorbis": Source("mkv", Track("vorbis"), (ALPHA, GREENSCREEN)),
+    "flac at 44.1 kHz": Source("mkv", Track("flac", rate=44_100), TYPES),
+    "ac3, 5.1": Source("mkv", Track("ac3", layout="5.1"), (GREENSCREEN, ALPHA)),
+    "aac, 5.1": Source("mp4", Track(layout="5.1"), (PRORES, ALPHA)),
+    "pcm, 7.1": Source("mkv", Track("pcm_s16le", layout="7.1"), (PRORES, GREENSCREEN)),
+    "sound starts late": Source("mp4", Track(start_seconds=0.32), (GREENSCREEN, ALPHA)),
+    "sound starts late, to transcode": Source("mkv", Track("flac", start_seconds=0.3), TYPES),
+    "sound ends early": Source("mp4", Track(end_seconds=1.7), (GREENSCREEN, ALPHA)),
+    "sound with a gap": Source("mkv", Track("flac", gap_seconds=(0.7, 1.2)), TYPES),
+    "video starts late": Source(
+        "mp4", Track(), (GREENSCREEN, ALPHA), [0.5 + i / 30 for i in range(45)]
     ),
-    "variable frame rate": ("mp4", Track(), {"frame_times_seconds": VFR_TIMES}),
+    "variable frame rate": Source("mp4", Track(), TYPES, VFR_TIMES),
 }
+CASES = [(name, output_type) for name, source in SOURCES.items() for output_type in source.types]
 
 
-def write_source(path: Path, name: str) -> Path:
-    _, track, clip = SOURCES[name]
-    return write_sound_clip(path, [track], **clip)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of one of SOURCES, by its name."""
+    made: Source = SOURCES[request.param]
+    path = tmp_path_factory.mktemp("sources") / f"source.{made.suffix}"
+    return write_sound_clip(path, [made.track], frame_times_seconds=made.frame_times_seconds)
 
 
 def remake(
@@ -100,12 +116,10 @@ def sound_stream(path: Path) -> tuple[str, int, str]:
         return context.codec.canonical_name, context.sample_rate, context.layout.name
 
 
-@pytest.mark.parametrize("output_type", TYPES)
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(("source", "output_type"), CASES, indirect=["source"])
 def test_clicks_and_flashes_stay_together(
-    tmp_path: Path, name: str, output_type: OutputType
+    tmp_path: Path, source: Path, output_type: OutputType
 ) -> None:
-    source = write_source(tmp_path / f"source.{SOURCES[name][0]}", name)
     target = tmp_path / f"out{output_type.suffix}"
     assert remake(source, target, output_type) == []
     assert_in_sync(target)
