@@ -1,9 +1,9 @@
 """Every exception of the HTTP stack and of the disk, and what it becomes.
 
     requests, urllib3, http.client, ssl, socket, OSError
-        -> DownloadError           the download has failed
-        -> TransientDownloadError  it may succeed when tried again
-        -> UsageError              the URL itself cannot be fetched
+        -> DownloadError   the download has failed
+        -> TransientError  it may succeed when tried again
+        -> UsageError      the URL itself cannot be fetched
 
 requests and urllib3 put the whole URL into their messages, and a query is often a signature.
 Their words are therefore never repeated, and an error is chained to the exception at the
@@ -22,14 +22,7 @@ import requests.exceptions as requests_errors
 import urllib3.exceptions as urllib3_errors
 
 from rvm_client.errors import DownloadError, UsageError
-
-
-class TransientDownloadError(DownloadError):
-    """A failure that another attempt may get over. `retry_after_s` is the server's wish."""
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+from rvm_client.net import TransientError
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Rule:
 
     kinds: tuple[type[BaseException], ...]
     sentence: str
-    error: type[DownloadError] | type[UsageError]
+    error: type[DownloadError] | type[TransientError] | type[UsageError]
 
 
 FOREIGN: Final = (
@@ -91,12 +84,12 @@ RULES: Final = (
             urllib3_errors.NewConnectionError,
         ),
         "the host of {place} does not accept connections",
-        TransientDownloadError,
+        TransientError,
     ),
     Rule(
         (urllib3_errors.ReadTimeoutError, requests_errors.ReadTimeout),
         "{place} stopped sending",
-        TransientDownloadError,
+        TransientError,
     ),
     Rule(
         (
@@ -105,12 +98,12 @@ RULES: Final = (
             requests_errors.Timeout,
         ),
         "the host of {place} did not answer in time",
-        TransientDownloadError,
+        TransientError,
     ),
     Rule(
         (ssl.SSLError, urllib3_errors.SSLError, requests_errors.SSLError),
         "no secure connection to {place} could be made",
-        TransientDownloadError,
+        TransientError,
     ),
     Rule(
         (
@@ -156,7 +149,7 @@ RULES: Final = (
             urllib3_errors.PoolError,
         ),
         "the connection to {place} broke",
-        TransientDownloadError,
+        TransientError,
     ),
 )
 
@@ -170,11 +163,11 @@ def rule_for(error: BaseException) -> Rule:
     return next((rule for rule in RULES if isinstance(error, rule.kinds)), FALLBACK)
 
 
-def network_error(error: BaseException, place: str) -> DownloadError | UsageError:
+def network_error(error: BaseException, place: str) -> DownloadError | TransientError | UsageError:
     """What a foreign exception becomes that came while `place` was being fetched."""
     root = root_of(error)
     rule = rule_for(root)
-    kind = TransientDownloadError if _is_passing(root) else rule.error
+    kind = TransientError if _is_passing(root) else rule.error
     return kind(rule.sentence.format(place=place))
 
 

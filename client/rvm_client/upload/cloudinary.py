@@ -104,7 +104,7 @@ class CloudinaryStore:
             ConfigError: if it refuses the credentials.
             UploadError: if it cannot be reached.
         """
-        with_retries(self._ping, self._backoff)
+        with_retries(self._ping, UploadError, self._backoff)
 
     def upload(
         self,
@@ -142,7 +142,7 @@ class CloudinaryStore:
             raise_if_cancelled(cancelled)
             return self._send(request, chunk, headers)
 
-        return with_retries(send, self._backoff, cancelled)
+        return with_retries(send, UploadError, self._backoff, cancelled=cancelled)
 
     def _send(
         self, request: UploadRequest, chunk: bytes, headers: dict[str, str]
@@ -175,7 +175,7 @@ class CloudinaryStore:
             if status not in (403, 420, 429):
                 raise self._our_error(exc) from exc
 
-    def _our_error(self, reason: object) -> UploadError:
+    def _our_error(self, reason: object) -> UploadError | TransientError:
         """The only place where the SDK's errors become ours."""
         status = _answers.last_status
         if status is None:

@@ -82,7 +82,7 @@ class PresignedStore:
             with Deadline(_PUT_TIMEOUT_S, cancelled) as deadline:
                 self._put(body, request.content_type, deadline)
 
-        with_retries(put, self._backoff, cancelled)
+        with_retries(put, UploadError, self._backoff, cancelled=cancelled)
         meter.finished()
         return UploadResult(self._upload_url.partition("?")[0], total_bytes, self.name)
 
@@ -111,7 +111,7 @@ class PresignedStore:
             ) from exc
         self._raise_for_status(response)
 
-    def _broken(self, exc: Exception) -> UploadError:
+    def _broken(self, exc: Exception) -> UploadError | TransientError:
         """The only place where requests' errors become ours."""
         if isinstance(exc, ValueError):  # an invalid URL, header or body: never better later
             return UploadError(f"{self._place} cannot be used as upload_url")

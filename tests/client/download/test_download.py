@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
@@ -30,10 +31,12 @@ from tests.support.http_faults import FaultyServer
 from rvm_client.download import DownloadLimits, DownloadProgress, DownloadResult, download
 from rvm_client.download.http_errors import FALLBACK, network_error, rule_for, storage_error
 from rvm_client.errors import DownloadError, RvmError, StoppedError, UsageError
+from rvm_client.net import Backoff
 
 # Too varied to compress, and larger than the buffers of a loopback connection.
 CLIP = random.Random(7).randbytes(3_000_000)
 SECRET = "X-Signature=topsecret"
+QUICK = Backoff(attempts=4, first_wait_s=0.01, longest_wait_s=0.05)
 
 
 @pytest.fixture
@@ -53,12 +56,14 @@ def limits(**changes: Any) -> DownloadLimits:
         "connect_timeout_s": 5.0,
         "idle_timeout_s": 5.0,
         "total_timeout_s": 20.0,
-        "retries": 3,
-        "backoff_initial_s": 0.01,
-        "backoff_max_s": 0.05,
+        "backoff": QUICK,
         "allow_private_addresses": True,
     }
     return DownloadLimits(**{**values, **changes})
+
+
+def tries(attempts: int) -> Backoff:
+    return replace(QUICK, attempts=attempts)
 
 
 def fetch(server: FaultyServer, target: Path, **changes: Any) -> DownloadResult:
@@ -147,10 +152,10 @@ def test_redirects_are_followed(server: FaultyServer, target: Path) -> None:
 def test_the_body_of_a_redirect_is_not_read(server: FaultyServer, target: Path) -> None:
     long = {"Location": "/next", "Content-Length": "1000000"}
     server.answers(faults.status(302, long), faults.file(CLIP))
-    assert_is_clip(fetch(server, target, retries=0), target)
+    assert_is_clip(fetch(server, target, backoff=tries(1)), target)
     endless = faults.endless(bytes(65536), 0.0, {"Location": "/next"}, code=302)
     server.answers(endless, faults.file(CLIP))
-    assert_is_clip(fetch(server, target, retries=0), target)
+    assert_is_clip(fetch(server, target, backoff=tries(1)), target)
 
 
 def test_proxies_and_netrc_of_the_environment_are_not_used(
@@ -234,7 +239,7 @@ def test_a_changed_file_is_noticed_when_the_server_ignores_if_range(
 def test_a_file_that_became_shorter_starts_anew(server: FaultyServer, target: Path) -> None:
     longer = CLIP[::-1] + CLIP
     server.answers(faults.file(longer, cut_after=4_000_000), faults.file(CLIP))
-    assert_is_clip(fetch(server, target, retries=1), target)
+    assert_is_clip(fetch(server, target, backoff=tries(2)), target)
     assert len(server.requests) == 3  # the second got 416
 
 
@@ -312,7 +317,7 @@ def test_attempts_are_counted_and_the_last_reason_is_told(
     server: FaultyServer, target: Path
 ) -> None:
     server.answers(faults.status(503))
-    error = refused(server, target, retries=2)
+    error = refused(server, target, backoff=tries(3))
     assert type(error) is DownloadError
     assert len(server.requests) == 3
     assert str(error) == (
@@ -322,7 +327,7 @@ def test_attempts_are_counted_and_the_last_reason_is_told(
 
 def test_a_body_that_is_always_too_short_fails(server: FaultyServer, target: Path) -> None:
     server.answers(faults.whole(b"short", {"Content-Length": "100"}))
-    assert "the connection to" in str(refused(server, target, retries=1))
+    assert "the connection to" in str(refused(server, target, backoff=tries(2)))
     assert len(server.requests) == 2
 
 
@@ -339,12 +344,17 @@ def test_retry_after_is_honoured(server: FaultyServer, target: Path, value: str)
     assert result.seconds >= 0.9
 
 
-@pytest.mark.parametrize("value", ["86400", "-5", "soon", ""])
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize(
+    "value",
+    ["86400", "-5", "soon", "", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT"],
+    ids=["a day", "negative", "a word", "empty", "5000 digits", "the year 99999"],
+)
 def test_an_unreasonable_retry_after_does_not_hold_it_up(
-    server: FaultyServer, target: Path, value: str
+    server: FaultyServer, target: Path, code: int, value: str
 ) -> None:
-    server.answers(faults.status(429, {"Retry-After": value}), faults.file(CLIP))
-    assert_is_clip(fetch(server, target, retry_after_max_s=0.1), target)
+    server.answers(faults.status(code, {"Retry-After": value}), faults.file(CLIP))
+    assert_is_clip(fetch(server, target, backoff=replace(QUICK, longest_retry_after_s=0.1)), target)
 
 
 def test_it_does_not_wait_for_an_attempt_that_cannot_come(
@@ -352,7 +362,8 @@ def test_it_does_not_wait_for_an_attempt_that_cannot_come(
 ) -> None:
     server.answers(faults.status(429, {"Retry-After": "3600"}))
     started_s = time.monotonic()
-    assert "429" in str(refused(server, target, retry_after_max_s=3600.0, total_timeout_s=60.0))
+    patient = replace(QUICK, longest_retry_after_s=3600.0)
+    assert "429" in str(refused(server, target, backoff=patient, total_timeout_s=60.0))
     assert time.monotonic() - started_s < 30
     assert len(server.requests) == 1
 
@@ -482,7 +493,7 @@ def test_the_total_limit_holds_against_a_slow_server(
 
 def test_a_server_that_never_answers_is_given_up(server: FaultyServer, target: Path) -> None:
     server.answers(faults.silent())
-    error = refused(server, target, idle_timeout_s=0.1, retries=1)
+    error = refused(server, target, idle_timeout_s=0.1, backoff=tries(2))
     assert "stopped sending; given up at attempt 2" in str(error)
 
 
@@ -504,7 +515,7 @@ def deaf_port() -> Iterator[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse when a queue is full")
 def test_connecting_has_its_own_limit(deaf_port: int, target: Path) -> None:
-    changed = limits(connect_timeout_s=0.2, retries=1)
+    changed = limits(connect_timeout_s=0.2, backoff=tries(2))
     with pytest.raises(DownloadError, match="did not answer in time; given up at attempt 2"):
         download(f"http://127.0.0.1:{deaf_port}/", target, changed)
 
@@ -514,7 +525,9 @@ def test_a_slow_look_up_has_a_limit_too(target: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hold.wait(20) and [])
     try:
         with pytest.raises(DownloadError, match="could not be resolved"):
-            download("http://slow.example/", target, limits(connect_timeout_s=0.1, retries=1))
+            download(
+                "http://slow.example/", target, limits(connect_timeout_s=0.1, backoff=tries(2))
+            )
     finally:
         hold.set()
 
@@ -524,7 +537,7 @@ def test_nobody_listens(target: Path) -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/clip.mp4?{SECRET}"
         with pytest.raises(DownloadError, match="does not accept connections") as caught:
-            download(url, target, limits(retries=1))
+            download(url, target, limits(backoff=tries(2)))
     assert_clean(caught.value, target)
 
 
@@ -540,7 +553,7 @@ def test_only_a_passing_failure_of_the_resolver_is_tried_again(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with pytest.raises(DownloadError, match=r"missing\.example/clip\.mp4 could not be resolved"):
-        download("http://missing.example/clip.mp4", target, limits(retries=2))
+        download("http://missing.example/clip.mp4", target, limits(backoff=tries(3)))
     assert calls == ["missing.example"] * looked_up
 
 
@@ -847,7 +860,7 @@ def test_a_plain_server_behind_https_is_an_error_of_the_connection(
     server: FaultyServer, target: Path
 ) -> None:
     with pytest.raises(DownloadError, match="no secure connection to"):
-        download(server.url().replace("http:", "https:"), target, limits(retries=1))
+        download(server.url().replace("http:", "https:"), target, limits(backoff=tries(2)))
 
 
 def test_https_never_becomes_http(
@@ -918,7 +931,7 @@ def test_every_foreign_exception_becomes_ours(
 
     monkeypatch.setattr(requests.Session, "send", send)
     with pytest.raises((DownloadError, UsageError), match=r"clips\.example/clip\.mp4") as caught:
-        download(f"http://clips.example/clip.mp4?{SECRET}", target, limits(retries=0))
+        download(f"http://clips.example/clip.mp4?{SECRET}", target, limits(backoff=tries(1)))
     assert "topsecret" not in str(caught.value)
     assert names_in(target.parent) == []
 

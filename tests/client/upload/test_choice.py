@@ -3,15 +3,12 @@
 import logging
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from rvm_client.errors import ConfigError, UsageError
-from rvm_client.net import parse_retry_after
 from rvm_client.upload import StoreConfig, UploadRequest, choose_store
 from rvm_client.upload.s3_bucket import S3Bucket
 
@@ -213,14 +210,3 @@ def test_keys_keep_the_file_s_extension() -> None:
 def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="the name"):
         UploadRequest(path=Path("x.mp4"), folder="f", name=name, content_type="video/mp4")
-
-
-def test_retry_after_is_a_number_a_date_or_nothing() -> None:
-    assert parse_retry_after("7") == 7
-    assert parse_retry_after(formatdate(time.time() + 100, usegmt=True)) == pytest.approx(
-        100, abs=5
-    )
-    assert parse_retry_after(formatdate(time.time() - 100, usegmt=True)) == 0
-    assert parse_retry_after("soon") is None
-    assert parse_retry_after("9" * 5000) is None
-    assert parse_retry_after(None) is None

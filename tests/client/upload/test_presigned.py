@@ -92,7 +92,7 @@ def test_a_server_that_stays_broken_is_given_up(
 ) -> None:
     server.faults[None] = fault
 
-    with pytest.raises(UploadError, match="tried 4 times") as e:
+    with pytest.raises(UploadError, match="given up at attempt 4") as e:
         make_store(server.upload_url("/out.mp4")).upload(make_request(tmp_path, FILE_BYTES))
 
     assert len(server.arrivals) == QUICK.attempts
