@@ -8,7 +8,6 @@ from rvm_client.upload import UploadProgress, UploadRequest
 
 # Patient in number, not in time.
 QUICK = Backoff(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, longest_retry_after_s=0.05)
-CHUNK_BYTES = 5 * 1024 * 1024
 
 
 def make_request(

@@ -43,7 +43,6 @@ class DownloadLimits:
     connect_timeout_s: float = 10.0  # for the name, and for each of its addresses
     idle_timeout_s: float = 30.0  # without a single byte
     total_timeout_s: float = 600.0  # for everything, waits between attempts included
-    max_redirects: int = 5
     backoff: Backoff = field(default_factory=lambda: Backoff(first_wait_s=0.5))
     allow_private_addresses: bool = False  # for tests and private networks
 
@@ -173,7 +172,6 @@ class _Fetch:
                 self._url,
                 headers=headers,
                 timeout_s=(self._limits.connect_timeout_s, self._limits.idle_timeout_s),
-                max_redirects=self._limits.max_redirects,
                 allow_private_addresses=self._limits.allow_private_addresses,
             )
 

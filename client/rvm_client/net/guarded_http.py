@@ -27,6 +27,8 @@ from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net.addresses import AddressInfo, acceptable_url, redacted_url, resolve
 from rvm_client.net.deadline import Deadline
 
+_MAX_REDIRECTS = 5
+
 
 class Dialler:
     """Makes checked connections. Leaving its block forgets them; it does not close them."""
@@ -159,7 +161,6 @@ def open_url(
     *,
     headers: dict[str, str],
     timeout_s: tuple[float, float],
-    max_redirects: int,
     allow_private_addresses: bool,
 ) -> requests.Response:
     """GET `url`, follow redirects, and return the answer with its body still to be read.
@@ -169,9 +170,9 @@ def open_url(
 
     Raises:
         UsageError: a URL on the way must not be fetched.
-        DownloadError: more than `max_redirects`, or from https down to http.
+        DownloadError: too many redirects, or one from https down to http.
     """
-    for _ in range(max_redirects + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         response = session.get(
             url, headers=headers, stream=True, allow_redirects=False, timeout=timeout_s
         )
@@ -180,7 +181,7 @@ def open_url(
             return response
         response.close()
         url = _redirected(url, location, allow_private_addresses=allow_private_addresses)
-    raise DownloadError(f"{redacted_url(url)} is still a redirect after {max_redirects} redirects")
+    raise DownloadError(f"{redacted_url(url)} is still a redirect after {_MAX_REDIRECTS} redirects")
 
 
 def _redirected(url: str, location: str, *, allow_private_addresses: bool) -> str:

@@ -24,6 +24,7 @@ from rvm_client.net import (
     with_retries,
 )
 from rvm_client.upload.store import (
+    CHUNK_BYTES,
     ProgressCallback,
     ProgressMeter,
     UploadRequest,
@@ -33,6 +34,7 @@ from rvm_client.upload.store import (
     read_blocks,
 )
 
+BACKOFF = Backoff()
 # Cloudinary answers the last chunk only after it has put the video together. The time to
 # connect is also the limit for a write that does not move.
 _UPLOAD_TIMEOUT = urllib3.Timeout(connect=30, read=300)
@@ -84,18 +86,9 @@ class CloudinaryStore:
 
     name = "Cloudinary"
 
-    def __init__(
-        self,
-        account: CloudinaryAccount,
-        *,
-        max_file_bytes: int | None,
-        chunk_bytes: int,
-        backoff: Backoff,
-    ) -> None:
+    def __init__(self, account: CloudinaryAccount, *, max_file_bytes: int) -> None:
         self.max_file_bytes = max_file_bytes
         self._account = account
-        self._chunk_bytes = chunk_bytes
-        self._backoff = backoff
 
     def check(self) -> None:
         """Ask Cloudinary's API whether it knows the account.
@@ -104,7 +97,7 @@ class CloudinaryStore:
             ConfigError: if it refuses the credentials.
             UploadError: if it cannot be reached.
         """
-        with_retries(self._ping, UploadError, self._backoff)
+        with_retries(self._ping, UploadError, BACKOFF)
 
     def upload(
         self,
@@ -119,7 +112,7 @@ class CloudinaryStore:
         upload_id = uuid.uuid4().hex
         sent_bytes = 0
         answer: dict[str, Any] = {}
-        for chunk in read_blocks(request.path, self._chunk_bytes):
+        for chunk in read_blocks(request.path, CHUNK_BYTES):
             headers = {
                 "X-Unique-Upload-Id": upload_id,
                 "Content-Range": f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{total_bytes}",
@@ -142,7 +135,7 @@ class CloudinaryStore:
             raise_if_cancelled(cancelled)
             return self._send(request, chunk, headers)
 
-        return with_retries(send, UploadError, self._backoff, cancelled=cancelled)
+        return with_retries(send, UploadError, BACKOFF, cancelled=cancelled)
 
     def _send(
         self, request: UploadRequest, chunk: bytes, headers: dict[str, str]

@@ -32,6 +32,7 @@ from rvm_client.upload.store import (
     read_blocks,
 )
 
+BACKOFF = Backoff()
 _BLOCK_BYTES = 256 * 1024
 _CONNECT_TIMEOUT_S = 30  # also for a write that does not move
 _READ_TIMEOUT_S = 120
@@ -44,13 +45,7 @@ class PresignedStore:
     name = "the upload URL"
     max_file_bytes = None
 
-    def __init__(
-        self,
-        upload_url: str,
-        *,
-        allow_private_addresses: bool,
-        backoff: Backoff,
-    ) -> None:
+    def __init__(self, upload_url: str, *, allow_private_addresses: bool) -> None:
         """Raises: UsageError: if the URL cannot be accepted, whatever it resolves to."""
         try:
             self._upload_url = acceptable_url(
@@ -60,7 +55,6 @@ class PresignedStore:
             raise UsageError(f"upload_url: {exc}") from exc
         self._place = redacted_url(self._upload_url)
         self._allow_private_addresses = allow_private_addresses
-        self._backoff = backoff
 
     def check(self) -> None:
         """Do nothing: a presigned URL can only be tested by using it."""
@@ -82,7 +76,7 @@ class PresignedStore:
             with Deadline(_PUT_TIMEOUT_S, cancelled) as deadline:
                 self._put(body, request.content_type, deadline)
 
-        with_retries(put, UploadError, self._backoff, cancelled=cancelled)
+        with_retries(put, UploadError, BACKOFF, cancelled=cancelled)
         meter.finished()
         return UploadResult(self._upload_url.partition("?")[0], total_bytes, self.name)
 

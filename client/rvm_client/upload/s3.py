@@ -9,8 +9,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rvm_client.errors import ConfigError, UploadError
+from rvm_client.net import Backoff
 from rvm_client.upload.s3_bucket import S3Bucket
 from rvm_client.upload.store import (
+    CHUNK_BYTES,
     ProgressCallback,
     ProgressMeter,
     UploadRequest,
@@ -21,6 +23,8 @@ from rvm_client.upload.store import (
 
 # As in RunPod's own upload helper, and the longest that signature version 4 allows: a week.
 URL_EXPIRES_S = 7 * 24 * 60 * 60
+
+ATTEMPTS = Backoff().attempts  # of each request of a multipart upload by itself
 
 _CONNECT_TIMEOUT_S = 30  # also for a write that does not move
 _READ_TIMEOUT_S = 120
@@ -38,11 +42,11 @@ class S3Store:
     name = "S3"
     max_file_bytes = None
 
-    def __init__(self, bucket: S3Bucket, *, chunk_bytes: int, attempts: int) -> None:
+    def __init__(self, bucket: S3Bucket) -> None:
         self._bucket = bucket
         self._transfer_config = TransferConfig(
-            multipart_threshold=chunk_bytes,
-            multipart_chunksize=chunk_bytes,
+            multipart_threshold=CHUNK_BYTES,
+            multipart_chunksize=CHUNK_BYTES,
             max_concurrency=_PARALLEL_PARTS,
         )
         self._client = boto3.session.Session().client(
@@ -56,8 +60,7 @@ class S3Store:
                 s3={"addressing_style": "path"},
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 read_timeout=_READ_TIMEOUT_S,
-                # Each request of a multipart upload is tried again by itself.
-                retries={"total_max_attempts": attempts, "mode": "standard"},
+                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 # Many compatible services refuse the checksums that boto3 adds by itself.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",

@@ -8,6 +8,10 @@ from typing import Protocol
 
 from rvm_client.errors import StoppedError, UploadError, UsageError
 
+# Small, so that progress moves often and a broken connection costs little. S3 takes no smaller
+# part but the last than 5 MiB, and Cloudinary no smaller chunk than 5 MB.
+CHUNK_BYTES = 6 * 1000 * 1000
+
 
 @dataclass(frozen=True)
 class UploadRequest:

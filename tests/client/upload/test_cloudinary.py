@@ -11,13 +11,15 @@ from pathlib import Path
 import cloudinary
 import pytest
 import requests
+from pydantic import SecretStr
 from tests.support.cloudinary_server import CloudinaryServer
 from tests.support.faulty_http import Fault
-from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
+from tests.support.uploads import QUICK, Reports, make_request
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.net import Backoff
-from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, UploadProgress, choose_store
+from rvm_client.upload.store import CHUNK_BYTES
 
 THREE_CHUNKS = 2 * CHUNK_BYTES + 12345
 
@@ -28,13 +30,11 @@ def server() -> Iterator[CloudinaryServer]:
         yield running
 
 
-def make_store(
-    server: CloudinaryServer, backoff: Backoff = QUICK, secret: str | None = None
-) -> Store:
+def make_store(server: CloudinaryServer, secret: str | None = None) -> Store:
     url = server.cloudinary_url
     if secret:
         url = url.replace(server.api_secret, secret)
-    return choose_store(StoreConfig(cloudinary_url=url, chunk_bytes=CHUNK_BYTES, backoff=backoff))
+    return choose_store(Settings(cloudinary_url=SecretStr(url)))
 
 
 def assert_stored(server: CloudinaryServer, content: bytes) -> None:
@@ -98,12 +98,16 @@ def test_a_chunk_that_fails_once_is_sent_again(
     reports.assert_complete(THREE_CHUNKS)
 
 
-def test_retry_after_is_waited_for(server: CloudinaryServer, tmp_path: Path) -> None:
+def test_retry_after_is_waited_for(
+    server: CloudinaryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(QUICK, longest_retry_after_s=5)
+    monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
     server.faults[1] = Fault(status=429, headers={"Retry-After": "1"})
     request = make_request(tmp_path, 1000)
     started_s = time.monotonic()
 
-    make_store(server, replace(QUICK, longest_retry_after_s=5)).upload(request)
+    make_store(server).upload(request)
 
     assert time.monotonic() - started_s >= 1
     assert len(server.arrivals) == 2
@@ -221,10 +225,14 @@ def test_cancelled_between_chunks(server: CloudinaryServer, tmp_path: Path) -> N
     assert server.videos == {}
 
 
-def test_cancelled_while_waiting_to_try_again(server: CloudinaryServer, tmp_path: Path) -> None:
+def test_cancelled_while_waiting_to_try_again(
+    server: CloudinaryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
+    monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
     server.faults[None] = Fault(status=503)
     cancelled = threading.Event()
-    store = make_store(server, Backoff(first_wait_s=600, longest_wait_s=600))
+    store = make_store(server)
 
     with ThreadPoolExecutor(1) as pool:
         uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
@@ -256,10 +264,10 @@ def test_two_accounts_at_the_same_time(tmp_path: Path) -> None:
 
 def test_three_variables_do_as_well_as_the_url() -> None:
     store = choose_store(
-        StoreConfig(
+        Settings(
             cloudinary_cloud_name="cloud",
-            cloudinary_api_key="key",
-            cloudinary_api_secret="secret",
+            cloudinary_api_key=SecretStr("key"),
+            cloudinary_api_secret=SecretStr("secret"),
             cloudinary_max_file_bytes=7,
         )
     )
@@ -279,7 +287,7 @@ def test_three_variables_do_as_well_as_the_url() -> None:
 )
 def test_a_malformed_cloudinary_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigError, match="cloudinary://API_KEY:API_SECRET@CLOUD_NAME") as e:
-        choose_store(StoreConfig(cloudinary_url=url))
+        choose_store(Settings(cloudinary_url=SecretStr(url)))
 
     assert "the-secret" not in str(e.value)
     assert e.value.__cause__ is None

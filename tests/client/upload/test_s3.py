@@ -10,12 +10,15 @@ import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
 from tests.support.faulty_http import Fault
 from tests.support.s3_server import S3Front
-from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
+from tests.support.uploads import Reports, make_request
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, UploadProgress, choose_store
+from rvm_client.upload.store import CHUNK_BYTES
 
 THREE_PARTS = 2 * CHUNK_BYTES + 12345
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
@@ -55,13 +58,11 @@ def front(s3: Any, moto_url: str) -> Iterator[S3Front]:
 
 def make_store(front: S3Front, bucket: str = "results") -> Store:
     return choose_store(
-        StoreConfig(
-            bucket_endpoint_url=front.url,
-            bucket_access_key_id="the-key-id",
-            bucket_secret_access_key="the-secret",
+        Settings(
+            bucket_endpoint_url=SecretStr(front.url),
+            bucket_access_key_id=SecretStr("the-key-id"),
+            bucket_secret_access_key=SecretStr("the-secret"),
             bucket_name=bucket,
-            chunk_bytes=CHUNK_BYTES,
-            backoff=QUICK,
         )
     )
 
