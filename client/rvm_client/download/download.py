@@ -14,11 +14,12 @@ from pathlib import Path
 
 import requests
 
-from rvm_client.download.http_errors import FOREIGN, network_error, root_of
+from rvm_client.download.http_errors import network_error, root_of
 from rvm_client.download.partial_file import PartialFile
 from rvm_client.download.representation import Representation
 from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net import (
+    HTTP_ERRORS,
     Backoff,
     Deadline,
     GuardedSession,
@@ -192,7 +193,7 @@ class _Fetch:
     def _network_errors(self) -> Iterator[None]:
         try:
             yield
-        except FOREIGN as exc:
+        except HTTP_ERRORS as exc:
             # A connection that the deadline broke looks like any other broken one.
             self._deadline.check()
             error = network_error(exc, redacted_url(self._url))

@@ -8,16 +8,18 @@ the Host header, into TLS and into the check of the certificate.
 Proxy settings and `.netrc` are not used: a proxy would look the name up itself.
 """
 
+import http.client
 import socket
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urljoin
 
 import requests
+import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -27,6 +29,14 @@ from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net.addresses import AddressInfo, acceptable_url, redacted_url, resolve
 from rvm_client.net.deadline import Deadline
 
+# All that an exchange over HTTP can raise; requests' own exceptions are OSErrors.
+HTTP_ERRORS: Final = (
+    OSError,
+    http.client.HTTPException,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.ProxySchemeUnsupported,
+    UnicodeError,
+)
 _MAX_REDIRECTS = 5
 
 

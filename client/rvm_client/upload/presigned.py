@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from rvm_client.errors import DownloadError, UploadError, UsageError
 from rvm_client.net import (
+    HTTP_ERRORS,
     Backoff,
     Deadline,
     TransientError,
@@ -53,7 +53,7 @@ class PresignedStore:
             )
         except UsageError as exc:
             raise UsageError(f"upload_url: {exc}") from exc
-        self._place = redacted_url(self._upload_url)
+        self._where = redacted_url(self._upload_url)
         self._allow_private_addresses = allow_private_addresses
 
     def check(self) -> None:
@@ -96,35 +96,35 @@ class PresignedStore:
                     stream=True,  # the answer's body is not read: it may never end
                 )
                 response.close()
-        except (OSError, HTTPError, UnicodeError) as exc:  # all of requests' are OSErrors
+        except HTTP_ERRORS as exc:
             # Not chained: the text of these errors shows the URL with its signature.
             raise self._broken(exc) from None
         except DownloadError as exc:  # the guard's word for it
             raise UploadError(
-                f"the upload to {self._place} took longer than {_PUT_TIMEOUT_S:g} s"
+                f"the upload to {self._where} took longer than {_PUT_TIMEOUT_S:g} s"
             ) from exc
         self._raise_for_status(response)
 
     def _broken(self, exc: Exception) -> UploadError | TransientError:
         """The only place where requests' errors become ours."""
         if isinstance(exc, ValueError):  # an invalid URL, header or body: never better later
-            return UploadError(f"{self._place} cannot be used as upload_url")
-        return TransientError(f"the connection to {self._place} broke or timed out")
+            return UploadError(f"{self._where} cannot be used as upload_url")
+        return TransientError(f"the connection to {self._where} broke or timed out")
 
     def _raise_for_status(self, response: requests.Response) -> None:
         status = response.status_code
         if is_transient_status(status):
             raise TransientError(
-                f"{self._place} answered with status {status}",
+                f"{self._where} answered with status {status}",
                 parse_retry_after(response.headers.get("Retry-After")),
             )
         if status in (401, 403):
             raise UploadError(
-                f"{self._place} refused the upload ({status}): upload_url may have expired, "
+                f"{self._where} refused the upload ({status}): upload_url may have expired, "
                 "or be signed for another method or content type"
             )
         if not 200 <= status < 300:
-            raise UploadError(f"{self._place} answered the upload with status {status}")
+            raise UploadError(f"{self._where} answered the upload with status {status}")
 
 
 class _Body:

@@ -29,9 +29,9 @@ from tests.support.certificates import Authority
 from tests.support.http_faults import FaultyServer
 
 from rvm_client.download import DownloadLimits, DownloadProgress, DownloadResult, download
-from rvm_client.download.http_errors import FALLBACK, network_error, rule_for, storage_error
+from rvm_client.download.http_errors import network_error, storage_error
 from rvm_client.errors import DownloadError, RvmError, StoppedError, UsageError
-from rvm_client.net import Backoff
+from rvm_client.net import Backoff, TransientError
 
 # Too varied to compress, and larger than the buffers of a loopback connection.
 CLIP = random.Random(7).randbytes(3_000_000)
@@ -914,9 +914,7 @@ def _foreign() -> list[type[BaseException]]:
     errors = {c for c in found if issubclass(c, Exception) and not issubclass(c, Warning)}
     network = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
     chosen = {c for c in errors if issubclass(c, (*network, UnicodeError))}
-    # The roots themselves say nothing about what went wrong.
-    roots = {OSError, urllib3.exceptions.HTTPError, requests.exceptions.RequestException}
-    return sorted(chosen - roots, key=lambda c: f"{c.__module__}.{c.__qualname__}")
+    return sorted(chosen, key=lambda c: f"{c.__module__}.{c.__qualname__}")
 
 
 @pytest.mark.parametrize("kind", _foreign(), ids=lambda c: f"{c.__module__}.{c.__qualname__}")
@@ -924,7 +922,6 @@ def test_every_foreign_exception_becomes_ours(
     kind: type[BaseException], target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = kind.__new__(kind, "topsecret")
-    assert rule_for(error) is not FALLBACK, f"{kind} has no rule of its own"
 
     def send(*_: Any, **__: Any) -> None:
         raise error
@@ -934,6 +931,60 @@ def test_every_foreign_exception_becomes_ours(
         download(f"http://clips.example/clip.mp4?{SECRET}", target, limits(backoff=tries(1)))
     assert "topsecret" not in str(caught.value)
     assert names_in(target.parent) == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        TimeoutError,
+        BrokenPipeError,
+        ConnectionRefusedError,
+        ConnectionResetError,
+        http.client.BadStatusLine,
+        http.client.IncompleteRead,
+        http.client.RemoteDisconnected,
+        ssl.SSLError,
+        ssl.SSLEOFError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.IncompleteRead,
+        urllib3.exceptions.InvalidChunkLength,
+        urllib3.exceptions.MaxRetryError,
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ProtocolError,
+        urllib3.exceptions.ReadTimeoutError,
+        urllib3.exceptions.SSLError,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ConnectionError,
+        requests.exceptions.ConnectTimeout,
+        requests.exceptions.ReadTimeout,
+        requests.exceptions.SSLError,
+    ],
+)
+def test_what_may_pass(kind: type[BaseException]) -> None:
+    assert type(network_error(kind.__new__(kind), "clips.example/a")) is TransientError
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [
+        (OSError, DownloadError),
+        (http.client.LineTooLong, DownloadError),
+        (http.client.UnknownProtocol, DownloadError),
+        (socket.gaierror, DownloadError),
+        (ssl.SSLCertVerificationError, DownloadError),
+        (urllib3.exceptions.DecodeError, DownloadError),
+        (urllib3.exceptions.InvalidHeader, DownloadError),
+        (urllib3.exceptions.NameResolutionError, DownloadError),
+        (requests.exceptions.InvalidHeader, DownloadError),
+        (requests.exceptions.TooManyRedirects, DownloadError),
+        (UnicodeError, UsageError),
+        (urllib3.exceptions.LocationParseError, UsageError),
+        (requests.exceptions.InvalidSchema, UsageError),
+        (requests.exceptions.InvalidURL, UsageError),
+    ],
+)
+def test_what_is_final(kind: type[BaseException], ours: type[RvmError]) -> None:
+    assert type(network_error(kind.__new__(kind), "clips.example/a")) is ours
 
 
 def test_an_unknown_error_of_the_system_is_final() -> None:
