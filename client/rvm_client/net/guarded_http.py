@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -25,6 +24,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from rvm_client import __version__
+from rvm_client.closing import Closing
 from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net.addresses import AddressInfo, acceptable_url, redacted_url, resolve
 from rvm_client.net.deadline import Deadline
@@ -40,8 +40,8 @@ HTTP_ERRORS: Final = (
 _MAX_REDIRECTS = 5
 
 
-class Dialler:
-    """Makes checked connections. Leaving its block forgets them; it does not close them."""
+class Dialler(Closing):
+    """Makes checked connections. Closing it forgets them; it does not close them."""
 
     def __init__(
         self, deadline: Deadline, connect_timeout_s: float, *, allow_private_addresses: bool
@@ -51,15 +51,8 @@ class Dialler:
         self._allow_private_addresses = allow_private_addresses
         self._breakable = ExitStack()
 
-    def __enter__(self) -> "Dialler":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Forget the connections: the deadline breaks them no more."""
         self._breakable.close()
 
     def connect(self, host: str, port: int) -> socket.socket:
