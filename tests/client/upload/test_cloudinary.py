@@ -12,8 +12,8 @@ import cloudinary
 import pytest
 import requests
 from pydantic import SecretStr
+from tests.support import http_faults as faults
 from tests.support.cloudinary_server import CloudinaryServer
-from tests.support.faulty_http import Fault
 from tests.support.uploads import QUICK, Reports, make_request
 
 from rvm_client.config import Settings
@@ -75,26 +75,26 @@ def test_a_small_file_is_one_request(server: CloudinaryServer, tmp_path: Path) -
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=503, body=b'{"error": {"message": "busy"}}'),
-        Fault(status=502, body=b"<html>Bad Gateway</html>"),
-        Fault(status=420, body=b'{"error": {"message": "slow down"}}'),
-        Fault(drop="body"),
-        Fault(drop="answer"),
+        faults.status(503, body=b'{"error": {"message": "busy"}}'),
+        faults.status(502, body=b"<html>Bad Gateway</html>"),
+        faults.status(420, body=b'{"error": {"message": "slow down"}}'),
+        faults.reset(),
+        faults.lost(),
     ],
     ids=["503", "502 without JSON", "420", "dropped within the chunk", "answer lost"],
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_chunk_that_fails_once_is_sent_again(
-    server: CloudinaryServer, tmp_path: Path, fault: Fault, number: int
+    server: CloudinaryServer, tmp_path: Path, fault: faults.Answer, number: int
 ) -> None:
     request = make_request(tmp_path, THREE_CHUNKS)
-    server.faults[number] = fault
+    server.answers(*[faults.usual()] * (number - 1), fault, faults.usual())
     reports = Reports()
 
     make_store(server).upload(request, on_progress=reports)
 
     assert_stored(server, request.path.read_bytes())
-    assert len(server.arrivals) == 4
+    assert len(server.requests) == 4
     reports.assert_complete(THREE_CHUNKS)
 
 
@@ -103,18 +103,18 @@ def test_retry_after_is_waited_for(
 ) -> None:
     patient = replace(QUICK, longest_retry_after_s=5)
     monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
-    server.faults[1] = Fault(status=429, headers={"Retry-After": "1"})
+    server.answers(faults.status(429, headers={"Retry-After": "1"}), faults.usual())
     request = make_request(tmp_path, 1000)
     started_s = time.monotonic()
 
     make_store(server).upload(request)
 
     assert time.monotonic() - started_s >= 1
-    assert len(server.arrivals) == 2
+    assert len(server.requests) == 2
 
 
 def test_retry_after_is_bounded(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[1] = Fault(status=429, headers={"Retry-After": "86400"})
+    server.answers(faults.status(429, headers={"Retry-After": "86400"}), faults.usual())
     request = make_request(tmp_path, 1000)
     too_late = threading.Event()
     alarm = threading.Timer(30, too_late.set)
@@ -125,16 +125,16 @@ def test_retry_after_is_bounded(server: CloudinaryServer, tmp_path: Path) -> Non
         alarm.cancel()
         alarm.join()
 
-    assert len(server.arrivals) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_server_that_stays_busy_is_given_up(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[None] = Fault(status=503)
+    server.answers(faults.status(503))
 
     with pytest.raises(UploadError, match="status 503; given up at attempt 4"):
         make_store(server).upload(make_request(tmp_path, 1000))
 
-    assert len(server.arrivals) == QUICK.attempts
+    assert len(server.requests) == QUICK.attempts
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_wrong_secret_fails_at_once(
     with pytest.raises(UploadError, match="refused the credentials of the cloud 'test-cloud'") as e:
         store.upload(make_request(tmp_path, THREE_CHUNKS))
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
     for text in (str(e.value), repr(store), caplog.text):
         assert "a-wrong-secret" not in text
         assert server.api_key not in text
@@ -165,19 +165,19 @@ def test_a_wrong_secret_fails_at_once(
 def test_check_accepts_the_account(server: CloudinaryServer) -> None:
     make_store(server).check()
 
-    assert server.arrivals == [("GET", "/v1_1/test-cloud/ping")]
+    assert [sent.path for sent in server.requests] == ["/v1_1/test-cloud/ping"]
 
 
 def test_check_refuses_a_wrong_secret(server: CloudinaryServer) -> None:
     with pytest.raises(ConfigError, match="check CLOUDINARY_URL"):
         make_store(server, secret="a-wrong-secret").check()
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [403, 420, 429])
 def test_check_accepts_a_key_that_may_not_ask(server: CloudinaryServer, status: int) -> None:
-    server.faults[1] = Fault(status=status, body=b'{"error": {"message": "no"}}')
+    server.answers(faults.status(status, body=b'{"error": {"message": "no"}}'))
 
     make_store(server).check()
 
@@ -187,14 +187,14 @@ def test_cloudinary_s_own_reason_is_passed_on(tmp_path: Path) -> None:
         with pytest.raises(UploadError, match=r"status 400: File size too large. Got 1000"):
             make_store(server).upload(make_request(tmp_path, 1000))
 
-        assert len(server.arrivals) == 1
+        assert len(server.requests) == 1
 
 
 def test_a_reason_that_repeats_the_secret_is_redacted(
     server: CloudinaryServer, tmp_path: Path
 ) -> None:
     body = f'{{"error": {{"message": "odd {server.api_secret} {server.api_key}"}}}}'
-    server.faults[1] = Fault(status=400, body=body.encode())
+    server.answers(faults.status(400, body=body.encode()))
 
     with pytest.raises(UploadError, match=r"odd \*\*\* \*\*\*$"):
         make_store(server).upload(make_request(tmp_path, 1000))
@@ -203,7 +203,7 @@ def test_a_reason_that_repeats_the_secret_is_redacted(
 def test_a_video_that_was_stored_short_is_an_error(
     server: CloudinaryServer, tmp_path: Path
 ) -> None:
-    server.faults[1] = Fault(status=200, body=b'{"secure_url": "https://x/y.mp4", "bytes": 999}')
+    server.answers(faults.status(200, body=b'{"secure_url": "https://x/y.mp4", "bytes": 999}'))
 
     with pytest.raises(UploadError, match="stored 999 bytes of 1000"):
         make_store(server).upload(make_request(tmp_path, 1000))
@@ -230,7 +230,7 @@ def test_cancelled_while_waiting_to_try_again(
 ) -> None:
     patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
     monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
-    server.faults[None] = Fault(status=503)
+    server.answers(faults.status(503))
     cancelled = threading.Event()
     store = make_store(server)
 
@@ -241,7 +241,7 @@ def test_cancelled_while_waiting_to_try_again(
         with pytest.raises(StoppedError):
             uploading.result(30)
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
 
 
 def test_two_accounts_at_the_same_time(tmp_path: Path) -> None:
