@@ -49,7 +49,7 @@ class Deadline(Closing):
             DownloadError: the time is over.
         """
         if self._cancelled.is_set():
-            raise StoppedError("the download was cancelled")
+            raise StoppedError("the transfer was stopped before it was done")
         if not self.remaining_s:
             raise DownloadError(
                 f"the download took longer than the limit of {self._timeout_s:g} s; "

@@ -58,7 +58,9 @@ def _cloudinary_store(settings: Settings) -> Store:
     except ImportError as exc:
         raise _missing_package("cloudinary") from exc
     except ValueError as exc:  # the SDK reads CLOUDINARY_URL itself when it is imported
-        raise ConfigError(f"CLOUDINARY_URL cannot be used: {exc}") from exc
+        raise ConfigError(
+            "CLOUDINARY_URL cannot be used: write it as cloudinary://API_KEY:API_SECRET@CLOUD_NAME"
+        ) from exc
     if settings.cloudinary_url:
         account = CloudinaryAccount.from_url(settings.cloudinary_url.get_secret_value())
     else:

@@ -186,7 +186,7 @@ class CloudinaryStore:
         return UploadError(f"Cloudinary answered with status {status}: {self._redacted(reason)}")
 
     def _redacted(self, reason: object) -> str:
-        text = " ".join(str(reason).split())[:300]
+        text = " ".join(str(reason).split())[:300].rstrip(".")
         for secret in (self._account.api_secret, self._account.api_key):
             text = text.replace(secret, "***")
         return text

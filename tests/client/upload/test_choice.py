@@ -1,6 +1,7 @@
 """Which store follows from which settings, and what is said when none does."""
 
 import logging
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,14 +116,14 @@ except ConfigError as error:
 """
     run = subprocess.run(
         [sys.executable, "-c", program],
-        env={"CLOUDINARY_URL": "https://key:the-secret@cloud"},
+        env={**os.environ, "CLOUDINARY_URL": "https://key:the-secret@cloud"},
         check=True,
         timeout=60,
         capture_output=True,
         text=True,
     )
 
-    assert run.stdout.startswith("CLOUDINARY_URL cannot be used")
+    assert run.stdout.startswith("CLOUDINARY_URL cannot be used: write it as cloudinary://")
     assert "the-secret" not in run.stdout + run.stderr
 
 

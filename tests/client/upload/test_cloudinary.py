@@ -184,7 +184,9 @@ def test_check_accepts_a_key_that_may_not_ask(server: CloudinaryServer, status: 
 
 def test_cloudinary_s_own_reason_is_passed_on(tmp_path: Path) -> None:
     with CloudinaryServer(max_video_bytes=999) as server:
-        with pytest.raises(UploadError, match=r"status 400: File size too large. Got 1000"):
+        with pytest.raises(
+            UploadError, match=r"400: File size too large\. Got 1000\. Maximum is 999$"
+        ):
             make_store(server).upload(make_request(tmp_path, 1000))
 
         assert len(server.requests) == 1
