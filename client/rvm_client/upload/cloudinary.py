@@ -25,11 +25,9 @@ from rvm_client.net import (
 )
 from rvm_client.upload.store import (
     CHUNK_BYTES,
-    ProgressCallback,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
     read_blocks,
 )
@@ -81,7 +79,7 @@ class CloudinaryAccount:
         }
 
 
-class CloudinaryStore:
+class CloudinaryStore(Store):
     """Uploads videos, images and other files to one Cloudinary account."""
 
     name = "Cloudinary"
@@ -99,45 +97,39 @@ class CloudinaryStore:
         """
         with_retries(self._ping, UploadError, BACKOFF)
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. Progress moves as chunks are confirmed."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """Progress moves as chunks are confirmed."""
         upload_id = uuid.uuid4().hex
         sent_bytes = 0
         answer: dict[str, Any] = {}
         for chunk in read_blocks(request.path, CHUNK_BYTES):
             headers = {
                 "X-Unique-Upload-Id": upload_id,
-                "Content-Range": f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{total_bytes}",
+                "Content-Range": (
+                    f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{meter.total_bytes}"
+                ),
             }
             answer = self._send_with_retries(request, chunk, headers, cancelled)
             sent_bytes += len(chunk)
             meter.reached(sent_bytes)
-        result = self._result(answer, total_bytes)
-        meter.finished()
-        return result
+        return self._stored_url(answer, meter.total_bytes)
 
     def _send_with_retries(
         self,
         request: UploadRequest,
         chunk: bytes,
         headers: dict[str, str],
-        cancelled: threading.Event | None,
+        cancelled: threading.Event,
     ) -> dict[str, Any]:
         def send() -> dict[str, Any]:
             raise_if_cancelled(cancelled)
-            return self._send(request, chunk, headers)
+            return self._send_chunk(request, chunk, headers)
 
         return with_retries(send, UploadError, BACKOFF, cancelled=cancelled)
 
-    def _send(
+    def _send_chunk(
         self, request: UploadRequest, chunk: bytes, headers: dict[str, str]
     ) -> dict[str, Any]:
         try:
@@ -191,14 +183,14 @@ class CloudinaryStore:
             text = text.replace(secret, "***")
         return text
 
-    def _result(self, answer: dict[str, Any], total_bytes: int) -> UploadResult:
-        url = answer.get("secure_url") or answer.get("url")
+    def _stored_url(self, answer: dict[str, Any], total_bytes: int) -> str:
+        url: str | None = answer.get("secure_url") or answer.get("url")
         if not url:
             raise UploadError("Cloudinary took every chunk, but named no URL for the file")
         stored_bytes = answer.get("bytes", total_bytes)
         if stored_bytes != total_bytes:
             raise UploadError(f"Cloudinary stored {stored_bytes} bytes of {total_bytes}")
-        return UploadResult(url, total_bytes, self.name)
+        return url
 
 
 def _resource_type(request: UploadRequest) -> str:

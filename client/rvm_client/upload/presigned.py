@@ -23,11 +23,9 @@ from rvm_client.net import (
     with_retries,
 )
 from rvm_client.upload.store import (
-    ProgressCallback,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
     read_blocks,
 )
@@ -39,11 +37,10 @@ _READ_TIMEOUT_S = 120
 _PUT_TIMEOUT_S = 3600.0  # for one whole attempt
 
 
-class PresignedStore:
+class PresignedStore(Store):
     """Sends files to one presigned URL. Redirects are refused."""
 
     name = "the upload URL"
-    max_file_bytes = None
 
     def __init__(self, upload_url: str, *, allow_private_addresses: bool) -> None:
         """Raises: UsageError: if the URL cannot be accepted, whatever it resolves to."""
@@ -59,26 +56,19 @@ class PresignedStore:
     def check(self) -> None:
         """Do nothing: a presigned URL can only be tested by using it."""
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. A PUT that breaks starts again with the first byte."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """A PUT that breaks starts again with the first byte."""
 
         def put() -> None:
             raise_if_cancelled(cancelled)
-            body = _Body(request.path, total_bytes, meter, cancelled)
+            body = _Body(request.path, meter, cancelled)
             with Deadline(_PUT_TIMEOUT_S, cancelled) as deadline:
                 self._put(body, request.content_type, deadline)
 
         with_retries(put, UploadError, BACKOFF, cancelled=cancelled)
-        meter.finished()
-        return UploadResult(self._upload_url.partition("?")[0], total_bytes, self.name)
+        return self._upload_url.partition("?")[0]
 
     def _put(self, body: "_Body", content_type: str, deadline: Deadline) -> None:
         try:
@@ -130,20 +120,13 @@ class PresignedStore:
 class _Body:
     """The file in blocks. Its length makes requests send Content-Length."""
 
-    def __init__(
-        self,
-        path: Path,
-        total_bytes: int,
-        meter: ProgressMeter,
-        cancelled: threading.Event | None,
-    ) -> None:
+    def __init__(self, path: Path, meter: ProgressMeter, cancelled: threading.Event) -> None:
         self._path = path
-        self._total_bytes = total_bytes
         self._meter = meter
         self._cancelled = cancelled
 
     def __len__(self) -> int:
-        return self._total_bytes
+        return self._meter.total_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         sent_bytes = 0

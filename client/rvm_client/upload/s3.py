@@ -13,11 +13,9 @@ from rvm_client.net import Backoff
 from rvm_client.upload.s3_bucket import S3Bucket
 from rvm_client.upload.store import (
     CHUNK_BYTES,
-    ProgressCallback,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
 )
 
@@ -36,11 +34,10 @@ _CREDENTIAL_CODES = frozenset(
 )
 
 
-class S3Store:
+class S3Store(Store):
     """Uploads to one bucket and returns URLs that can be fetched for a week."""
 
     name = "S3"
-    max_file_bytes = None
 
     def __init__(self, bucket: S3Bucket) -> None:
         self._bucket = bucket
@@ -81,31 +78,23 @@ class S3Store:
             if _code(exc) != "AccessDenied":
                 raise self._our_error(exc) from exc
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. The parts of an upload that fails are deleted."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """The parts of an upload that fails are deleted."""
         raise_if_cancelled(cancelled)
         try:
             self._transfer(request, meter, cancelled)
-            url = self._fetch_url(request.key)
+            return self._fetch_url(request.key)
         except (BotoCoreError, ClientError) as exc:
             raise self._our_error(exc) from exc
         except OSError as exc:
             raise UploadError(
                 f"{request.path} cannot be read for the upload: {exc.strerror}"
             ) from exc
-        meter.finished()
-        return UploadResult(url, total_bytes, self.name)
 
     def _transfer(
-        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event | None
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
     ) -> None:
         # Not `Client.upload_file`: that one cannot be cancelled.
         with create_transfer_manager(self._client, self._transfer_config) as manager:
@@ -116,7 +105,7 @@ class S3Store:
                 extra_args={"ContentType": request.content_type},
                 subscribers=[ProgressCallbackInvoker(meter.moved)],
             )
-            while cancelled is not None and not future.done():
+            while not future.done():
                 if cancelled.wait(_CANCEL_CHECK_S):
                     future.cancel()
                     manager.shutdown()  # waits until the parts are deleted

@@ -14,7 +14,7 @@ import requests
 from pydantic import SecretStr
 from tests.support import http_faults as faults
 from tests.support.cloudinary_server import CloudinaryServer
-from tests.support.uploads import QUICK, Reports, make_request
+from tests.support.uploads import QUICK, Reports, assert_stops_while_it_waits, make_request
 
 from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
@@ -233,17 +233,8 @@ def test_cancelled_while_waiting_to_try_again(
     patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
     monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
     server.answers(faults.status(503))
-    cancelled = threading.Event()
-    store = make_store(server)
 
-    with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
-        assert server.arrived.wait(30)
-        cancelled.set()
-        with pytest.raises(StoppedError):
-            uploading.result(30)
-
-    assert len(server.requests) == 1
+    assert_stops_while_it_waits(make_store(server), make_request(tmp_path, 1000), server)
 
 
 def test_two_accounts_at_the_same_time(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import socket
 import threading
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 import requests
 from tests.support import http_faults as faults
 from tests.support.put_server import PutServer
-from tests.support.uploads import QUICK, Reports, make_request
+from tests.support.uploads import QUICK, Reports, assert_stops_while_it_waits, make_request
 
 from rvm_client.errors import StoppedError, UploadError, UsageError
 from rvm_client.upload import Store, UploadProgress, presigned_store
@@ -134,17 +133,9 @@ def test_cancelled_while_waiting_to_try_again(
     patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
     monkeypatch.setattr("rvm_client.upload.presigned.BACKOFF", patient)
     server.answers(faults.status(503))
-    cancelled = threading.Event()
     store = make_store(server.upload_url("/out.mp4"))
 
-    with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
-        assert server.arrived.wait(30)
-        cancelled.set()
-        with pytest.raises(StoppedError):
-            uploading.result(30)
-
-    assert len(server.requests) == 1
+    assert_stops_while_it_waits(store, make_request(tmp_path, 1000), server)
 
 
 def test_a_name_that_leads_inside_is_refused_without_a_connection(
