@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from email.utils import formatdate
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from rvm_client.download.http_errors import network_error, storage_error
 from rvm_client.errors import DownloadError, RvmError, StoppedError, UsageError
 from rvm_client.net import Backoff, TransientError
 
+pack_gzip = partial(gzip.compress, compresslevel=1)
 # Too varied to compress, and larger than the buffers of a loopback connection.
 CLIP = random.Random(7).randbytes(3_000_000)
 SECRET = "X-Signature=topsecret"
@@ -128,7 +129,7 @@ def test_progress_counts_up_to_the_end(server: FaultyServer, target: Path, known
 
 
 @pytest.mark.parametrize(
-    ("encoding", "encode"), [("gzip", gzip.compress), ("x-gzip", gzip.compress),
+    ("encoding", "encode"), [("gzip", pack_gzip), ("x-gzip", pack_gzip),
                              ("br", pack_brotli)]
 )  # fmt: skip
 @pytest.mark.parametrize("answer", [faults.whole, faults.chunked])
@@ -244,7 +245,7 @@ def test_a_file_that_became_shorter_starts_anew(server: FaultyServer, target: Pa
 
 
 def test_an_encoded_body_is_never_resumed(server: FaultyServer, target: Path) -> None:
-    packed, headers = gzip.compress(CLIP), {"Content-Encoding": "gzip", "ETag": '"one"'}
+    packed, headers = pack_gzip(CLIP), {"Content-Encoding": "gzip", "ETag": '"one"'}
     server.answers(faults.file(packed, headers, cut_after=2_000_000), faults.file(packed, headers))
     assert_is_clip(fetch(server, target), target)
     assert "Range" not in server.requests[1].headers
@@ -254,7 +255,7 @@ def test_the_rest_in_another_encoding_starts_anew(server: FaultyServer, target: 
     etag = {"ETag": '"one"'}
     server.answers(
         faults.file(CLIP, etag, cut_after=1_000_000),
-        faults.file(gzip.compress(CLIP), {**etag, "Content-Encoding": "gzip"}),
+        faults.file(pack_gzip(CLIP), {**etag, "Content-Encoding": "gzip"}),
     )
     assert_is_clip(fetch(server, target), target)
 
@@ -334,27 +335,24 @@ def test_a_body_that_is_always_too_short_fails(server: FaultyServer, target: Pat
 # Waiting
 
 
-@pytest.mark.parametrize("value", ["1", "date"])
-def test_retry_after_is_honoured(server: FaultyServer, target: Path, value: str) -> None:
-    # A date has whole seconds, so one that is 2 s away may be hardly more than 1 s away.
-    asked = formatdate(time.time() + 2, usegmt=True) if value == "date" else value
-    server.answers(faults.status(429, {"Retry-After": asked}), faults.file(CLIP))
-    result = fetch(server, target)
+def test_retry_after_is_waited_for_up_to_its_bound(server: FaultyServer, target: Path) -> None:
+    server.answers(faults.status(429, {"Retry-After": "86400"}), faults.file(CLIP))
+    result = fetch(server, target, backoff=replace(QUICK, longest_retry_after_s=0.4))
     assert_is_clip(result, target)
-    assert result.seconds >= 0.9
+    assert result.seconds >= 0.4  # without the header it would be 0.02 at most
 
 
 @pytest.mark.parametrize("code", [429, 503])
 @pytest.mark.parametrize(
     "value",
-    ["86400", "-5", "soon", "", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT"],
-    ids=["a day", "negative", "a word", "empty", "5000 digits", "the year 99999"],
+    ["-5", "soon", "", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT"],
+    ids=["negative", "a word", "empty", "5000 digits", "the year 99999"],
 )
 def test_an_unreasonable_retry_after_does_not_hold_it_up(
     server: FaultyServer, target: Path, code: int, value: str
 ) -> None:
     server.answers(faults.status(code, {"Retry-After": value}), faults.file(CLIP))
-    assert_is_clip(fetch(server, target, backoff=replace(QUICK, longest_retry_after_s=0.1)), target)
+    assert_is_clip(fetch(server, target), target)
 
 
 def test_it_does_not_wait_for_an_attempt_that_cannot_come(
@@ -418,7 +416,7 @@ def test_the_limit_itself_is_allowed(server: FaultyServer, target: Path) -> None
     [
         faults.file(CLIP),
         faults.chunked(CLIP),
-        faults.whole(gzip.compress(CLIP), {"Content-Encoding": "gzip"}),
+        faults.whole(pack_gzip(CLIP), {"Content-Encoding": "gzip"}),
         faults.endless(bytes(65536), 0.0),
     ],
 )
@@ -453,13 +451,13 @@ except DownloadError as exc:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "encode"), [("gzip", gzip.compress), ("br", pack_brotli),
-                             ("gzip, br", lambda data: pack_brotli(gzip.compress(data)))]
+    ("encoding", "encode"), [("gzip", pack_gzip), ("br", pack_brotli),
+                             ("gzip, br", lambda data: pack_brotli(pack_gzip(data)))]
 )  # fmt: skip
 def test_a_bomb_neither_fills_the_disk_nor_the_memory(
     server: FaultyServer, target: Path, encoding: str, encode: Any
 ) -> None:
-    server.answers(faults.whole(encode(bytes(200_000_000)), {"Content-Encoding": encoding}))
+    server.answers(faults.whole(encode(bytes(100_000_000)), {"Content-Encoding": encoding}))
     done = subprocess.run(
         [sys.executable, "-c", BOMB_SCRIPT, server.url(), str(target)],
         capture_output=True, text=True, check=True, timeout=60,
@@ -487,8 +485,8 @@ def test_the_total_limit_holds_against_a_slow_server(
     server: FaultyServer, target: Path, answer: faults.Answer
 ) -> None:
     server.answers(answer)
-    error = refused(server, target, total_timeout_s=0.5)
-    assert str(error).startswith("the download took longer than the limit of 0.5 s")
+    error = refused(server, target, total_timeout_s=0.2)
+    assert str(error).startswith("the download took longer than the limit of 0.2 s")
 
 
 def test_a_server_that_never_answers_is_given_up(server: FaultyServer, target: Path) -> None:
@@ -515,7 +513,7 @@ def deaf_port() -> Iterator[int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse when a queue is full")
 def test_connecting_has_its_own_limit(deaf_port: int, target: Path) -> None:
-    changed = limits(connect_timeout_s=0.2, backoff=tries(2))
+    changed = limits(connect_timeout_s=0.1, backoff=tries(2))
     with pytest.raises(DownloadError, match="did not answer in time; given up at attempt 2"):
         download(f"http://127.0.0.1:{deaf_port}/", target, changed)
 
@@ -594,7 +592,7 @@ def test_cancelling_stops_it_wherever_it_waits(
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse when a queue is full")
 def test_cancelling_stops_it_while_it_connects(deaf_port: int, target: Path) -> None:
     cancelled = threading.Event()
-    timer = threading.Timer(0.2, cancelled.set)
+    timer = threading.Timer(0.1, cancelled.set)
     timer.start()
     started_s = time.monotonic()
     with pytest.raises(StoppedError):
