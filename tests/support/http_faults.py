@@ -244,7 +244,9 @@ class FaultyServer(Closing):
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_S,), daemon=True
+        )
         self._thread.start()
 
     def answer(self, request: Request) -> Response:  # noqa: ARG002

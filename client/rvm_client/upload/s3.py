@@ -17,6 +17,7 @@ from rvm_client.upload.store import (
     Store,
     UploadRequest,
     raise_if_cancelled,
+    unreadable,
 )
 
 # As in RunPod's own upload helper, and the longest that signature version 4 allows: a week.
@@ -89,9 +90,7 @@ class S3Store(Store):
         except (BotoCoreError, ClientError) as exc:
             raise self._our_error(exc) from exc
         except OSError as exc:
-            raise UploadError(
-                f"{request.path} cannot be read for the upload: {exc.strerror}"
-            ) from exc
+            raise unreadable(request.path, exc) from exc
 
     def _transfer(
         self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event

@@ -160,7 +160,7 @@ def file_bytes(path: Path) -> int:
     try:
         size_bytes = path.stat().st_size
     except OSError as exc:
-        raise UploadError(f"{path} cannot be read for the upload: {exc.strerror}") from exc
+        raise unreadable(path, exc) from exc
     if size_bytes == 0:
         raise UploadError(f"{path} is empty: there is nothing to upload")
     return size_bytes
@@ -177,7 +177,12 @@ def read_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
             while block := source.read(block_bytes):
                 yield block
     except OSError as exc:
-        raise UploadError(f"{path} cannot be read for the upload: {exc.strerror}") from exc
+        raise unreadable(path, exc) from exc
+
+
+def unreadable(path: Path, exc: OSError) -> UploadError:
+    """What an error becomes that came while the file to store was read."""
+    return UploadError(f"{path} cannot be read for the upload: {exc.strerror}")
 
 
 def _is_plain(part: str) -> bool:
