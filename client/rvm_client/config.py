@@ -65,19 +65,28 @@ class Settings(BaseSettings):
         default=False, validation_alias="RVM_ALLOW_PRIVATE_ADDRESSES"
     )
 
+    # Where results go; `upload.choose_store` says which of these comes first.
     cloudinary_url: SecretStr | None = Field(default=None, validation_alias="CLOUDINARY_URL")
     cloudinary_cloud_name: str | None = Field(
         default=None, validation_alias="CLOUDINARY_CLOUD_NAME"
     )
-    cloudinary_api_key: str | None = Field(default=None, validation_alias="CLOUDINARY_API_KEY")
+    cloudinary_api_key: SecretStr | None = Field(
+        default=None, validation_alias="CLOUDINARY_API_KEY"
+    )
     cloudinary_api_secret: SecretStr | None = Field(
         default=None, validation_alias="CLOUDINARY_API_SECRET"
     )
+    # "100 MB" is the largest video of Cloudinary's free plan. Its sizes count in MiB where they
+    # were seen in its answers; a decimal limit is right under both readings.
     cloudinary_max_file_bytes: int = Field(
         default=100_000_000, gt=0, validation_alias="CLOUDINARY_MAX_FILE_BYTES"
     )
-    bucket_endpoint_url: str | None = Field(default=None, validation_alias="BUCKET_ENDPOINT_URL")
-    bucket_access_key_id: str | None = Field(default=None, validation_alias="BUCKET_ACCESS_KEY_ID")
+    bucket_endpoint_url: SecretStr | None = Field(
+        default=None, validation_alias="BUCKET_ENDPOINT_URL"
+    )
+    bucket_access_key_id: SecretStr | None = Field(
+        default=None, validation_alias="BUCKET_ACCESS_KEY_ID"
+    )
     bucket_secret_access_key: SecretStr | None = Field(
         default=None, validation_alias="BUCKET_SECRET_ACCESS_KEY"
     )

@@ -12,7 +12,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
-from rvm_client.upload import StoreConfig, choose_store
+from rvm_client.upload import choose_store
 from rvm_client.worker.job import parse_job
 
 ROOT = Path(__file__).parents[2]
@@ -224,7 +224,7 @@ def test_the_tests_have_a_store() -> None:
     values = {entry.key: entry.value for entry in TESTS.config.env}
     assert values.keys() <= {*map(str, FIELDS)} | OF_RUNPOD
     # Nobody's account: results stay in the container.
-    store = choose_store(StoreConfig(local_folder=Path(values["RVM_UPLOAD_FOLDER"])))
+    store = choose_store(Settings(upload_folder=Path(values["RVM_UPLOAD_FOLDER"])))
     assert store.name == "a local folder"
 
 

@@ -476,7 +476,7 @@ def test_a_result_goes_to_the_job_s_own_upload_url(
         output = done_here(environment, job_input, tmp_path)
         stored = tmp_path / "stored.mp4"
         stored.write_bytes(target.stored["/results/a.mp4"].body)
-        assert output["output_url"] == f"{target.url}/results/a.mp4"
+        assert output["output_url"] == target.url("/results/a.mp4")
     check_frames(stored)
     assert target.signature not in (tmp_path / "worker.log").read_text()
 

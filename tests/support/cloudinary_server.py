@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.faulty_http import FaultyServer, Request, Response
+from tests.support.http_faults import FaultyServer, Request, Response
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
@@ -74,7 +74,7 @@ class CloudinaryServer(FaultyServer):
         """As CLOUDINARY_URL is written."""
         return (
             f"cloudinary://{self.api_key}:{self.api_secret}@{self.cloud_name}"
-            f"?upload_prefix={self.url}"
+            f"?upload_prefix={self.base_url}"
         )
 
     def answer(self, request: Request) -> Response:
@@ -160,7 +160,7 @@ class CloudinaryServer(FaultyServer):
         self.video_params[public_id] = upload.params
         self.resource_types[public_id] = resource_type
         suffix = "" if resource_type == "raw" else f".{file_name.rpartition('.')[2]}"
-        location = f"{self.url}/{self.cloud_name}/{resource_type}/upload/v1/{public_id}{suffix}"
+        location = self.url(f"{self.cloud_name}/{resource_type}/upload/v1/{public_id}{suffix}")
         answer = {
             "public_id": public_id,
             "resource_type": resource_type,

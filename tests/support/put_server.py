@@ -1,6 +1,6 @@
 """A server that keeps what is PUT to it, as the far end of a presigned URL."""
 
-from tests.support.faulty_http import FaultyServer, Request, Response
+from tests.support.http_faults import FaultyServer, Request, Response
 
 
 class PutServer(FaultyServer):
@@ -13,7 +13,7 @@ class PutServer(FaultyServer):
         self.stored: dict[str, Request] = {}  # by path without the query
 
     def upload_url(self, path: str) -> str:
-        return f"{self.url}{path}?X-Signature={self.signature}"
+        return self.url(f"{path}?X-Signature={self.signature}")
 
     def answer(self, request: Request) -> Response:
         path, _, query = request.path.partition("?")

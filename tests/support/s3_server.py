@@ -1,7 +1,7 @@
 """moto's S3, with a server in front of it where faults can be put in."""
 
 import requests
-from tests.support.faulty_http import FaultyServer, Request, Response
+from tests.support.http_faults import FaultyServer, Request, Response
 
 _OF_ONE_CONNECTION = frozenset({"connection", "transfer-encoding", "content-encoding", "date"})
 
@@ -14,7 +14,7 @@ class S3Front(FaultyServer):
         self._target_url = target_url
 
     def answer(self, request: Request) -> Response:
-        headers = {k: v for k, v in request.headers.items() if k not in ("host", "expect")}
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "expect")}
         passed_on = requests.request(
             request.method,
             self._target_url + request.path,

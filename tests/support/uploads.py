@@ -1,14 +1,19 @@
 """What the tests of all stores share."""
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from tests.support.http_faults import FaultyServer
+
+from rvm_client.errors import StoppedError
 from rvm_client.net import Backoff
-from rvm_client.upload import UploadProgress, UploadRequest
+from rvm_client.upload import Store, UploadProgress, UploadRequest
 
 # Patient in number, not in time.
 QUICK = Backoff(attempts=4, first_wait_s=0.01, longest_wait_s=0.05, longest_retry_after_s=0.05)
-CHUNK_BYTES = 5 * 1024 * 1024
 
 
 def make_request(
@@ -18,6 +23,18 @@ def make_request(
     path = folder_path / "video.mp4"
     path.write_bytes(random.Random(size_bytes).randbytes(size_bytes))
     return UploadRequest(path=path, folder=folder, name=name, content_type="video/mp4")
+
+
+def assert_stops_while_it_waits(store: Store, request: UploadRequest, server: FaultyServer) -> None:
+    """An upload whose first request fails is stopped during the wait for the second."""
+    cancelled = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        uploading = pool.submit(store.upload, request, cancelled=cancelled)
+        assert server.arrived.wait(30)
+        cancelled.set()
+        with pytest.raises(StoppedError):
+            uploading.result(30)
+    assert len(server.requests) == 1
 
 
 class Reports:

@@ -8,36 +8,32 @@ may be fetched at all is decided in `addresses`, what an exception means in `htt
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
-import urllib3
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    wait_exponential,
-    wait_random,
-)
 
-from rvm_client.download.http_errors import FOREIGN, TransientDownloadError, network_error, root_of
+from rvm_client.download.http_errors import network_error, root_of
 from rvm_client.download.partial_file import PartialFile
 from rvm_client.download.representation import Representation
 from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net import (
+    HTTP_ERRORS,
+    Backoff,
     Deadline,
     GuardedSession,
+    TransientError,
     acceptable_url,
     guarded_session,
+    is_transient_status,
     open_url,
+    parse_retry_after,
     redacted_url,
+    with_retries,
 )
 
 _PIECE_BYTES = 1 << 18
-# Request timeout and too many requests; every 5xx counts as well.
-_TRANSIENT_STATUS = (408, 429)
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,7 @@ class DownloadLimits:
     connect_timeout_s: float = 10.0  # for the name, and for each of its addresses
     idle_timeout_s: float = 30.0  # without a single byte
     total_timeout_s: float = 600.0  # for everything, waits between attempts included
-    max_redirects: int = 5
-    retries: int = 5  # after the first attempt
-    backoff_initial_s: float = 0.5  # before the first retry; doubles with each one
-    backoff_max_s: float = 20.0  # the longest of these waits
-    retry_after_max_s: float = 60.0  # the longest wait that a server can ask for
+    backoff: Backoff = field(default_factory=lambda: Backoff(first_wait_s=0.5))
     allow_private_addresses: bool = False  # for tests and private networks
 
     def __post_init__(self) -> None:
@@ -102,7 +94,7 @@ def download(
     url = acceptable_url(url, allow_private_addresses=limits.allow_private_addresses)
     with Deadline(limits.total_timeout_s, cancelled) as deadline, PartialFile(target) as partial:
         fetch = _Fetch(url, limits, deadline, partial, on_progress or _ignore)
-        content_type = _retrying(limits, deadline)(fetch.attempt)
+        content_type = with_retries(fetch.attempt, DownloadError, limits.backoff, deadline=deadline)
         deadline.check()
         partial.publish()
     seconds = time.monotonic() - started_s
@@ -148,7 +140,7 @@ class _Fetch:
         self._deadline.check()
         received = self._partial.received_bytes
         if known.total_bytes is not None and received != known.total_bytes:
-            raise TransientDownloadError(
+            raise TransientError(
                 f"{redacted_url(self._url)} ended after {received} of {known.total_bytes} bytes"
             )
         if not received:
@@ -181,7 +173,6 @@ class _Fetch:
                 self._url,
                 headers=headers,
                 timeout_s=(self._limits.connect_timeout_s, self._limits.idle_timeout_s),
-                max_redirects=self._limits.max_redirects,
                 allow_private_addresses=self._limits.allow_private_addresses,
             )
 
@@ -202,7 +193,7 @@ class _Fetch:
     def _network_errors(self) -> Iterator[None]:
         try:
             yield
-        except FOREIGN as exc:
+        except HTTP_ERRORS as exc:
             # A connection that the deadline broke looks like any other broken one.
             self._deadline.check()
             error = network_error(exc, redacted_url(self._url))
@@ -217,55 +208,13 @@ class _Fetch:
                 "send a smaller file"
             )
 
-    def _refused(self, response: requests.Response) -> DownloadError:
+    def _refused(self, response: requests.Response) -> DownloadError | TransientError:
         status = response.status_code
         response.close()
         message = f"{redacted_url(self._url)} answered {status} {response.reason or ''}".rstrip()
-        if status in _TRANSIENT_STATUS or status >= 500:
-            return TransientDownloadError(message, _retry_after_s(response))
+        if is_transient_status(status):
+            return TransientError(message, parse_retry_after(response.headers.get("Retry-After")))
         return DownloadError(message)
-
-
-def _retrying(limits: DownloadLimits, deadline: Deadline) -> Retrying:
-    backoff = wait_exponential(
-        multiplier=limits.backoff_initial_s, max=limits.backoff_max_s
-    ) + wait_random(0, limits.backoff_initial_s)
-
-    def wait_s(state: RetryCallState) -> float:
-        error = _error_of(state)
-        asked_s = error.retry_after_s if isinstance(error, TransientDownloadError) else None
-        if asked_s is None:
-            return backoff(state)
-        return min(asked_s, limits.retry_after_max_s)
-
-    def stop(state: RetryCallState) -> bool:
-        # There is no sense in waiting for an attempt that the deadline will not allow.
-        out_of_time = state.upcoming_sleep >= deadline.remaining_s
-        return state.attempt_number > limits.retries or out_of_time
-
-    def give_up(state: RetryCallState) -> None:
-        error = _error_of(state)
-        raise DownloadError(f"{error}; given up at attempt {state.attempt_number}") from error
-
-    return Retrying(
-        stop=stop,
-        wait=wait_s,
-        retry=retry_if_exception_type(TransientDownloadError),
-        retry_error_callback=give_up,
-        sleep=deadline.sleep,
-    )
-
-
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
-
-
-def _retry_after_s(response: requests.Response) -> float | None:
-    """Retry-After, in seconds or as a date; None if it is missing or makes no sense."""
-    value = response.headers.get("Retry-After")
-    with suppress(urllib3.exceptions.InvalidHeader):
-        return urllib3.Retry().parse_retry_after(value) if value else None
-    return None
 
 
 def _ignore(_: DownloadProgress) -> None:

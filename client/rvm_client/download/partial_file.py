@@ -2,12 +2,12 @@
 
 import secrets
 from pathlib import Path
-from types import TracebackType
 
+from rvm_client.closing import Closing
 from rvm_client.download.http_errors import storage_error
 
 
-class PartialFile:
+class PartialFile(Closing):
     """Collects bytes beside `target`; `publish` renames, and else nothing is left behind.
 
     Each method raises DownloadError when the disk refuses.
@@ -17,21 +17,14 @@ class PartialFile:
         self._target = target
         self._path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         self.received_bytes = 0
-
-    def __enter__(self) -> "PartialFile":
         try:
             # Unbuffered: the pieces are large, and what was counted has been written.
             self._file = self._path.open("xb", buffering=0)
         except OSError as exc:
             raise storage_error(exc, self._target) from exc
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove what was not published."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 

@@ -2,7 +2,7 @@
 
 from rvm_client.net.addresses import acceptable_url, redacted_url
 from rvm_client.net.deadline import Deadline
-from rvm_client.net.guarded_http import GuardedSession, guarded_session, open_url
+from rvm_client.net.guarded_http import HTTP_ERRORS, GuardedSession, guarded_session, open_url
 from rvm_client.net.retries import (
     Backoff,
     TransientError,
@@ -12,6 +12,7 @@ from rvm_client.net.retries import (
 )
 
 __all__ = [
+    "HTTP_ERRORS",
     "Backoff",
     "Deadline",
     "GuardedSession",

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
+from rvm_client.closing import Closing
 from rvm_client.errors import DownloadError, StoppedError
 
 _POLL_S = 0.05
 
 
-class Deadline:
+class Deadline(Closing):
     """Runs out after `timeout_s`, or when `cancelled` is set. Use it as a context manager."""
 
     def __init__(self, timeout_s: float, cancelled: threading.Event | None = None) -> None:
@@ -29,17 +29,10 @@ class Deadline:
         self._stopped = threading.Event()
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="download deadline", daemon=True)
-
-    def __enter__(self) -> "Deadline":
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Watch no longer."""
         self._finished.set()
         self._thread.join()
 
@@ -56,7 +49,7 @@ class Deadline:
             DownloadError: the time is over.
         """
         if self._cancelled.is_set():
-            raise StoppedError("the download was cancelled")
+            raise StoppedError("the transfer was stopped before it was done")
         if not self.remaining_s:
             raise DownloadError(
                 f"the download took longer than the limit of {self._timeout_s:g} s; "

@@ -8,28 +8,40 @@ the Host header, into TLS and into the check of the certificate.
 Proxy settings and `.netrc` are not used: a proxy would look the name up itself.
 """
 
+import http.client
 import socket
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
-from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urljoin
 
 import requests
+import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from rvm_client import __version__
+from rvm_client.closing import Closing
 from rvm_client.errors import DownloadError, UsageError
 from rvm_client.net.addresses import AddressInfo, acceptable_url, redacted_url, resolve
 from rvm_client.net.deadline import Deadline
 
+# All that an exchange over HTTP can raise; requests' own exceptions are OSErrors.
+HTTP_ERRORS: Final = (
+    OSError,
+    http.client.HTTPException,
+    urllib3.exceptions.HTTPError,
+    urllib3.exceptions.ProxySchemeUnsupported,
+    UnicodeError,
+)
+_MAX_REDIRECTS = 5
 
-class Dialler:
-    """Makes checked connections. Leaving its block forgets them; it does not close them."""
+
+class Dialler(Closing):
+    """Makes checked connections. Closing it forgets them; it does not close them."""
 
     def __init__(
         self, deadline: Deadline, connect_timeout_s: float, *, allow_private_addresses: bool
@@ -39,15 +51,8 @@ class Dialler:
         self._allow_private_addresses = allow_private_addresses
         self._breakable = ExitStack()
 
-    def __enter__(self) -> "Dialler":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Forget the connections: the deadline breaks them no more."""
         self._breakable.close()
 
     def connect(self, host: str, port: int) -> socket.socket:
@@ -159,7 +164,6 @@ def open_url(
     *,
     headers: dict[str, str],
     timeout_s: tuple[float, float],
-    max_redirects: int,
     allow_private_addresses: bool,
 ) -> requests.Response:
     """GET `url`, follow redirects, and return the answer with its body still to be read.
@@ -169,9 +173,9 @@ def open_url(
 
     Raises:
         UsageError: a URL on the way must not be fetched.
-        DownloadError: more than `max_redirects`, or from https down to http.
+        DownloadError: too many redirects, or one from https down to http.
     """
-    for _ in range(max_redirects + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         response = session.get(
             url, headers=headers, stream=True, allow_redirects=False, timeout=timeout_s
         )
@@ -180,7 +184,7 @@ def open_url(
             return response
         response.close()
         url = _redirected(url, location, allow_private_addresses=allow_private_addresses)
-    raise DownloadError(f"{redacted_url(url)} is still a redirect after {max_redirects} redirects")
+    raise DownloadError(f"{redacted_url(url)} is still a redirect after {_MAX_REDIRECTS} redirects")
 
 
 def _redirected(url: str, location: str, *, allow_private_addresses: bool) -> str:

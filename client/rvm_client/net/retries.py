@@ -1,4 +1,4 @@
-"""Trying again: how often, how long to wait, and what a server's Retry-After changes."""
+"""Trying again: what is worth it, how often, and how long to wait for it."""
 
 import threading
 from collections.abc import Callable
@@ -12,12 +12,15 @@ from tenacity import (
     retry_if_exception_type,
     sleep_using_event,
     stop_after_attempt,
+    stop_before_delay,
     wait_exponential,
     wait_random,
 )
+from tenacity.stop import stop_base
 from urllib3.exceptions import InvalidHeader
 
-from rvm_client.errors import UploadError
+from rvm_client.errors import RvmError
+from rvm_client.net.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -35,8 +38,8 @@ class Backoff:
     longest_retry_after_s: float = 60.0  # a server that asks for more is asked again after this
 
 
-class TransientError(UploadError):
-    """A failure that may pass: worth the same request again."""
+class TransientError(RvmError):
+    """A failure that may pass: worth the same request again, and never seen by users."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -49,34 +52,49 @@ def is_transient_status(status: int) -> bool:
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a Retry-After header (RFC 9110, 10.2.3): a number or a date."""
+    """Seconds to wait, from a Retry-After header (RFC 9110, 10.2.3): a number or a date.
+
+    None if it is missing or makes no sense.
+    """
     try:
         return urllib3.Retry().parse_retry_after(value) if value else None
-    except (InvalidHeader, ValueError):  # ValueError: a number too long to be one
+    except (InvalidHeader, ValueError, OverflowError):  # the last two: digits without end
         return None
 
 
 def with_retries(
-    action: Callable[[], T], backoff: Backoff, cancelled: threading.Event | None = None
+    action: Callable[[], T],
+    failure: type[RvmError],
+    backoff: Backoff,
+    *,
+    cancelled: threading.Event | None = None,
+    deadline: Deadline | None = None,
 ) -> T:
     """Call `action` until it does not raise `TransientError`.
 
-    A wait ends when `cancelled` is set; `action` is what raises `StoppedError` then.
+    A wait ends when `cancelled` is set; `action` is what raises `StoppedError` then. With a
+    `deadline` it ends as `Deadline.sleep` does, and is not begun if it would outlast it.
 
     Raises:
-        UploadError: with the last failure's message, when all attempts are used up.
+        RvmError: of the kind `failure`, with the last reason, when all attempts are used up.
     """
+    stop: stop_base = stop_after_attempt(backoff.attempts)
+    sleep: Callable[[float], None] = sleep_using_event(cancelled or threading.Event())
+    if deadline is not None:
+        # There is no sense in waiting for an attempt that the deadline will not allow.
+        stop, sleep = stop | stop_before_delay(deadline.remaining_s), deadline.sleep
     retrying = Retrying(
         retry=retry_if_exception_type(TransientError),
-        stop=stop_after_attempt(backoff.attempts),
+        stop=stop,
         wait=lambda state: _wait_s(state, backoff),
-        sleep=sleep_using_event(cancelled or threading.Event()),
+        sleep=sleep,
         reraise=True,
     )
     try:
         return retrying(action)
     except TransientError as exc:
-        raise UploadError(f"{exc} (tried {backoff.attempts} times)") from exc
+        attempt = retrying.statistics["attempt_number"]
+        raise failure(f"{exc}; given up at attempt {attempt}") from exc
 
 
 def _wait_s(state: RetryCallState, backoff: Backoff) -> float:

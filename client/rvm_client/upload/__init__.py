@@ -1,6 +1,6 @@
 """A result to where its user can fetch it."""
 
-from rvm_client.upload.choose import StoreConfig, choose_store, presigned_store
+from rvm_client.upload.choose import choose_store, presigned_store
 from rvm_client.upload.store import (
     ProgressCallback,
     Store,
@@ -12,7 +12,6 @@ from rvm_client.upload.store import (
 __all__ = [
     "ProgressCallback",
     "Store",
-    "StoreConfig",
     "UploadProgress",
     "UploadRequest",
     "UploadResult",

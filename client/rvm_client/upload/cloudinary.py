@@ -24,15 +24,15 @@ from rvm_client.net import (
     with_retries,
 )
 from rvm_client.upload.store import (
-    ProgressCallback,
+    CHUNK_BYTES,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
     read_blocks,
 )
 
+BACKOFF = Backoff()
 # Cloudinary answers the last chunk only after it has put the video together. The time to
 # connect is also the limit for a write that does not move.
 _UPLOAD_TIMEOUT = urllib3.Timeout(connect=30, read=300)
@@ -79,23 +79,14 @@ class CloudinaryAccount:
         }
 
 
-class CloudinaryStore:
+class CloudinaryStore(Store):
     """Uploads videos, images and other files to one Cloudinary account."""
 
     name = "Cloudinary"
 
-    def __init__(
-        self,
-        account: CloudinaryAccount,
-        *,
-        max_file_bytes: int | None,
-        chunk_bytes: int,
-        backoff: Backoff,
-    ) -> None:
+    def __init__(self, account: CloudinaryAccount, *, max_file_bytes: int) -> None:
         self.max_file_bytes = max_file_bytes
         self._account = account
-        self._chunk_bytes = chunk_bytes
-        self._backoff = backoff
 
     def check(self) -> None:
         """Ask Cloudinary's API whether it knows the account.
@@ -104,47 +95,41 @@ class CloudinaryStore:
             ConfigError: if it refuses the credentials.
             UploadError: if it cannot be reached.
         """
-        with_retries(self._ping, self._backoff)
+        with_retries(self._ping, UploadError, BACKOFF)
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. Progress moves as chunks are confirmed."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """Progress moves as chunks are confirmed."""
         upload_id = uuid.uuid4().hex
         sent_bytes = 0
         answer: dict[str, Any] = {}
-        for chunk in read_blocks(request.path, self._chunk_bytes):
+        for chunk in read_blocks(request.path, CHUNK_BYTES):
             headers = {
                 "X-Unique-Upload-Id": upload_id,
-                "Content-Range": f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{total_bytes}",
+                "Content-Range": (
+                    f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{meter.total_bytes}"
+                ),
             }
             answer = self._send_with_retries(request, chunk, headers, cancelled)
             sent_bytes += len(chunk)
             meter.reached(sent_bytes)
-        result = self._result(answer, total_bytes)
-        meter.finished()
-        return result
+        return self._stored_url(answer, meter.total_bytes)
 
     def _send_with_retries(
         self,
         request: UploadRequest,
         chunk: bytes,
         headers: dict[str, str],
-        cancelled: threading.Event | None,
+        cancelled: threading.Event,
     ) -> dict[str, Any]:
         def send() -> dict[str, Any]:
             raise_if_cancelled(cancelled)
-            return self._send(request, chunk, headers)
+            return self._send_chunk(request, chunk, headers)
 
-        return with_retries(send, self._backoff, cancelled)
+        return with_retries(send, UploadError, BACKOFF, cancelled=cancelled)
 
-    def _send(
+    def _send_chunk(
         self, request: UploadRequest, chunk: bytes, headers: dict[str, str]
     ) -> dict[str, Any]:
         try:
@@ -175,7 +160,7 @@ class CloudinaryStore:
             if status not in (403, 420, 429):
                 raise self._our_error(exc) from exc
 
-    def _our_error(self, reason: object) -> UploadError:
+    def _our_error(self, reason: object) -> UploadError | TransientError:
         """The only place where the SDK's errors become ours."""
         status = _answers.last_status
         if status is None:
@@ -193,19 +178,19 @@ class CloudinaryStore:
         return UploadError(f"Cloudinary answered with status {status}: {self._redacted(reason)}")
 
     def _redacted(self, reason: object) -> str:
-        text = " ".join(str(reason).split())[:300]
+        text = " ".join(str(reason).split())[:300].rstrip(".")
         for secret in (self._account.api_secret, self._account.api_key):
             text = text.replace(secret, "***")
         return text
 
-    def _result(self, answer: dict[str, Any], total_bytes: int) -> UploadResult:
-        url = answer.get("secure_url") or answer.get("url")
+    def _stored_url(self, answer: dict[str, Any], total_bytes: int) -> str:
+        url: str | None = answer.get("secure_url") or answer.get("url")
         if not url:
             raise UploadError("Cloudinary took every chunk, but named no URL for the file")
         stored_bytes = answer.get("bytes", total_bytes)
         if stored_bytes != total_bytes:
             raise UploadError(f"Cloudinary stored {stored_bytes} bytes of {total_bytes}")
-        return UploadResult(url, total_bytes, self.name)
+        return url
 
 
 def _resource_type(request: UploadRequest) -> str:

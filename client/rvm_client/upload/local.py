@@ -8,11 +8,9 @@ from pathlib import Path
 
 from rvm_client.errors import ConfigError, UploadError
 from rvm_client.upload.store import (
-    ProgressCallback,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
     read_blocks,
 )
@@ -20,11 +18,10 @@ from rvm_client.upload.store import (
 _BLOCK_BYTES = 1024 * 1024
 
 
-class LocalStore:
+class LocalStore(Store):
     """Copies results into a folder and returns `file://` URLs."""
 
     name = "a local folder"
-    max_file_bytes = None
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -40,28 +37,21 @@ class LocalStore:
                 f"the upload folder {self._folder} cannot be written to: {exc.strerror}"
             ) from exc
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. The file appears under its name only when it is whole."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """The file appears under its name only when it is whole."""
         target = self._folder / request.key
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _copy_whole(request.path, target, meter, cancelled)
         except OSError as exc:
             raise UploadError(f"{target} could not be written: {exc.strerror}") from exc
-        meter.finished()
-        return UploadResult(target.as_uri(), total_bytes, self.name)
+        return target.as_uri()
 
 
 def _copy_whole(
-    source: Path, target: Path, meter: ProgressMeter, cancelled: threading.Event | None
+    source: Path, target: Path, meter: ProgressMeter, cancelled: threading.Event
 ) -> None:
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:

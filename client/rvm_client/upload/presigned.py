@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from rvm_client.errors import DownloadError, UploadError, UsageError
 from rvm_client.net import (
+    HTTP_ERRORS,
     Backoff,
     Deadline,
     TransientError,
@@ -23,34 +23,26 @@ from rvm_client.net import (
     with_retries,
 )
 from rvm_client.upload.store import (
-    ProgressCallback,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
     read_blocks,
 )
 
+BACKOFF = Backoff()
 _BLOCK_BYTES = 256 * 1024
 _CONNECT_TIMEOUT_S = 30  # also for a write that does not move
 _READ_TIMEOUT_S = 120
 _PUT_TIMEOUT_S = 3600.0  # for one whole attempt
 
 
-class PresignedStore:
+class PresignedStore(Store):
     """Sends files to one presigned URL. Redirects are refused."""
 
     name = "the upload URL"
-    max_file_bytes = None
 
-    def __init__(
-        self,
-        upload_url: str,
-        *,
-        allow_private_addresses: bool,
-        backoff: Backoff,
-    ) -> None:
+    def __init__(self, upload_url: str, *, allow_private_addresses: bool) -> None:
         """Raises: UsageError: if the URL cannot be accepted, whatever it resolves to."""
         try:
             self._upload_url = acceptable_url(
@@ -58,33 +50,25 @@ class PresignedStore:
             )
         except UsageError as exc:
             raise UsageError(f"upload_url: {exc}") from exc
-        self._place = redacted_url(self._upload_url)
+        self._where = redacted_url(self._upload_url)
         self._allow_private_addresses = allow_private_addresses
-        self._backoff = backoff
 
     def check(self) -> None:
         """Do nothing: a presigned URL can only be tested by using it."""
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. A PUT that breaks starts again with the first byte."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """A PUT that breaks starts again with the first byte."""
 
         def put() -> None:
             raise_if_cancelled(cancelled)
-            body = _Body(request.path, total_bytes, meter, cancelled)
+            body = _Body(request.path, meter, cancelled)
             with Deadline(_PUT_TIMEOUT_S, cancelled) as deadline:
                 self._put(body, request.content_type, deadline)
 
-        with_retries(put, self._backoff, cancelled)
-        meter.finished()
-        return UploadResult(self._upload_url.partition("?")[0], total_bytes, self.name)
+        with_retries(put, UploadError, BACKOFF, cancelled=cancelled)
+        return self._upload_url.partition("?")[0]
 
     def _put(self, body: "_Body", content_type: str, deadline: Deadline) -> None:
         try:
@@ -102,54 +86,47 @@ class PresignedStore:
                     stream=True,  # the answer's body is not read: it may never end
                 )
                 response.close()
-        except (OSError, HTTPError, UnicodeError) as exc:  # all of requests' are OSErrors
+        except HTTP_ERRORS as exc:
             # Not chained: the text of these errors shows the URL with its signature.
             raise self._broken(exc) from None
         except DownloadError as exc:  # the guard's word for it
             raise UploadError(
-                f"the upload to {self._place} took longer than {_PUT_TIMEOUT_S:g} s"
+                f"the upload to {self._where} took longer than {_PUT_TIMEOUT_S:g} s"
             ) from exc
         self._raise_for_status(response)
 
-    def _broken(self, exc: Exception) -> UploadError:
+    def _broken(self, exc: Exception) -> UploadError | TransientError:
         """The only place where requests' errors become ours."""
         if isinstance(exc, ValueError):  # an invalid URL, header or body: never better later
-            return UploadError(f"{self._place} cannot be used as upload_url")
-        return TransientError(f"the connection to {self._place} broke or timed out")
+            return UploadError(f"{self._where} cannot be used as upload_url")
+        return TransientError(f"the connection to {self._where} broke or timed out")
 
     def _raise_for_status(self, response: requests.Response) -> None:
         status = response.status_code
         if is_transient_status(status):
             raise TransientError(
-                f"{self._place} answered with status {status}",
+                f"{self._where} answered with status {status}",
                 parse_retry_after(response.headers.get("Retry-After")),
             )
         if status in (401, 403):
             raise UploadError(
-                f"{self._place} refused the upload ({status}): upload_url may have expired, "
+                f"{self._where} refused the upload ({status}): upload_url may have expired, "
                 "or be signed for another method or content type"
             )
         if not 200 <= status < 300:
-            raise UploadError(f"{self._place} answered the upload with status {status}")
+            raise UploadError(f"{self._where} answered the upload with status {status}")
 
 
 class _Body:
     """The file in blocks. Its length makes requests send Content-Length."""
 
-    def __init__(
-        self,
-        path: Path,
-        total_bytes: int,
-        meter: ProgressMeter,
-        cancelled: threading.Event | None,
-    ) -> None:
+    def __init__(self, path: Path, meter: ProgressMeter, cancelled: threading.Event) -> None:
         self._path = path
-        self._total_bytes = total_bytes
         self._meter = meter
         self._cancelled = cancelled
 
     def __len__(self) -> int:
-        return self._total_bytes
+        return self._meter.total_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         sent_bytes = 0

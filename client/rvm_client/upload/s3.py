@@ -9,18 +9,21 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rvm_client.errors import ConfigError, UploadError
+from rvm_client.net import Backoff
 from rvm_client.upload.s3_bucket import S3Bucket
 from rvm_client.upload.store import (
-    ProgressCallback,
+    CHUNK_BYTES,
     ProgressMeter,
+    Store,
     UploadRequest,
-    UploadResult,
-    file_bytes,
     raise_if_cancelled,
+    unreadable,
 )
 
 # As in RunPod's own upload helper, and the longest that signature version 4 allows: a week.
 URL_EXPIRES_S = 7 * 24 * 60 * 60
+
+ATTEMPTS = Backoff().attempts  # of each request of a multipart upload by itself
 
 _CONNECT_TIMEOUT_S = 30  # also for a write that does not move
 _READ_TIMEOUT_S = 120
@@ -32,17 +35,16 @@ _CREDENTIAL_CODES = frozenset(
 )
 
 
-class S3Store:
+class S3Store(Store):
     """Uploads to one bucket and returns URLs that can be fetched for a week."""
 
     name = "S3"
-    max_file_bytes = None
 
-    def __init__(self, bucket: S3Bucket, *, chunk_bytes: int, attempts: int) -> None:
+    def __init__(self, bucket: S3Bucket) -> None:
         self._bucket = bucket
         self._transfer_config = TransferConfig(
-            multipart_threshold=chunk_bytes,
-            multipart_chunksize=chunk_bytes,
+            multipart_threshold=CHUNK_BYTES,
+            multipart_chunksize=CHUNK_BYTES,
             max_concurrency=_PARALLEL_PARTS,
         )
         self._client = boto3.session.Session().client(
@@ -56,8 +58,7 @@ class S3Store:
                 s3={"addressing_style": "path"},
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 read_timeout=_READ_TIMEOUT_S,
-                # Each request of a multipart upload is tried again by itself.
-                retries={"total_max_attempts": attempts, "mode": "standard"},
+                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 # Many compatible services refuse the checksums that boto3 adds by itself.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
@@ -78,31 +79,21 @@ class S3Store:
             if _code(exc) != "AccessDenied":
                 raise self._our_error(exc) from exc
 
-    def upload(
-        self,
-        request: UploadRequest,
-        *,
-        on_progress: ProgressCallback | None = None,
-        cancelled: threading.Event | None = None,
-    ) -> UploadResult:
-        """See `Store.upload`. The parts of an upload that fails are deleted."""
-        total_bytes = file_bytes(request.path)
-        meter = ProgressMeter(total_bytes, on_progress)
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """The parts of an upload that fails are deleted."""
         raise_if_cancelled(cancelled)
         try:
             self._transfer(request, meter, cancelled)
-            url = self._fetch_url(request.key)
+            return self._fetch_url(request.key)
         except (BotoCoreError, ClientError) as exc:
             raise self._our_error(exc) from exc
         except OSError as exc:
-            raise UploadError(
-                f"{request.path} cannot be read for the upload: {exc.strerror}"
-            ) from exc
-        meter.finished()
-        return UploadResult(url, total_bytes, self.name)
+            raise unreadable(request.path, exc) from exc
 
     def _transfer(
-        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event | None
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
     ) -> None:
         # Not `Client.upload_file`: that one cannot be cancelled.
         with create_transfer_manager(self._client, self._transfer_config) as manager:
@@ -113,7 +104,7 @@ class S3Store:
                 extra_args={"ContentType": request.content_type},
                 subscribers=[ProgressCallbackInvoker(meter.moved)],
             )
-            while cancelled is not None and not future.done():
+            while not future.done():
                 if cancelled.wait(_CANCEL_CHECK_S):
                     future.cancel()
                     manager.shutdown()  # waits until the parts are deleted

@@ -1,12 +1,16 @@
 """What every store takes, gives and reports, and the checks that all of them share."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from rvm_client.errors import StoppedError, UploadError, UsageError
+
+# Small, so that progress moves often and a broken connection costs little. S3 takes no smaller
+# part but the last than 5 MiB, and Cloudinary no smaller chunk than 5 MB.
+CHUNK_BYTES = 6 * 1000 * 1000
 
 
 @dataclass(frozen=True)
@@ -58,20 +62,53 @@ class UploadResult:
 ProgressCallback = Callable[[UploadProgress], None]
 
 
-class Store(Protocol):
-    """A place for results. One object serves many jobs, from any thread."""
+class ProgressMeter:
+    """Turns what was sent into reports that only grow and end at the total."""
 
-    @property
-    def name(self) -> str:
-        """As users read it: "Uploading to {name} (40%)"."""
+    def __init__(self, total_bytes: int, on_progress: ProgressCallback | None) -> None:
+        self.total_bytes = total_bytes
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._sent_bytes = 0
+        self._reported_bytes = -1
+        self.reached(0)
 
-    @property
-    def max_file_bytes(self) -> int | None:
-        """The size above which a smaller encoding should be sent; None is no limit.
+    def reached(self, sent_bytes: int) -> None:
+        """Report a position. A store that starts again may go back; the report does not."""
+        with self._lock:
+            self._sent_bytes = sent_bytes
+            self._report(min(sent_bytes, self.total_bytes - 1))
 
-        `upload` does not enforce it: the store itself has the last word.
-        """
+    def moved(self, more_bytes: int) -> None:
+        """Report a step from the last position; negative where bytes will be sent again."""
+        with self._lock:
+            self._sent_bytes += more_bytes
+            self._report(min(self._sent_bytes, self.total_bytes - 1))
 
+    def finished(self) -> None:
+        """Report the total."""
+        with self._lock:
+            self._report(self.total_bytes)
+
+    def _report(self, sent_bytes: int) -> None:
+        if sent_bytes > self._reported_bytes:
+            self._reported_bytes = sent_bytes
+            if self._on_progress is not None:
+                self._on_progress(UploadProgress(sent_bytes, self.total_bytes))
+
+
+class Store(ABC):
+    """A place for results. One object serves many jobs, from any thread.
+
+    `name` is what users read: "Uploading to {name} (40%)". Above `max_file_bytes` a smaller
+    encoding should be sent; None is no limit. `upload` does not enforce it: the place itself
+    has the last word.
+    """
+
+    name: str
+    max_file_bytes: int | None = None
+
+    @abstractmethod
     def check(self) -> None:
         """Make sure, cheaply, that the store would take a file.
 
@@ -96,46 +133,21 @@ class Store(Protocol):
             UploadError: if the file could not be stored.
             StoppedError: soon after `cancelled` was set.
         """
+        meter = ProgressMeter(file_bytes(request.path), on_progress)
+        url = self._send(request, meter, cancelled or threading.Event())
+        meter.finished()
+        return UploadResult(url, meter.total_bytes, self.name)
+
+    @abstractmethod
+    def _send(
+        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
+    ) -> str:
+        """Do what `upload` says, and return the file's URL."""
 
 
-class ProgressMeter:
-    """Turns what was sent into reports that only grow and end at the total."""
-
-    def __init__(self, total_bytes: int, on_progress: ProgressCallback | None) -> None:
-        self._total_bytes = total_bytes
-        self._on_progress = on_progress
-        self._lock = threading.Lock()
-        self._sent_bytes = 0
-        self._reported_bytes = -1
-        self.reached(0)
-
-    def reached(self, sent_bytes: int) -> None:
-        """Report a position. A store that starts again may go back; the report does not."""
-        with self._lock:
-            self._sent_bytes = sent_bytes
-            self._report(min(sent_bytes, self._total_bytes - 1))
-
-    def moved(self, more_bytes: int) -> None:
-        """Report a step from the last position; negative where bytes will be sent again."""
-        with self._lock:
-            self._sent_bytes += more_bytes
-            self._report(min(self._sent_bytes, self._total_bytes - 1))
-
-    def finished(self) -> None:
-        """Report the total."""
-        with self._lock:
-            self._report(self._total_bytes)
-
-    def _report(self, sent_bytes: int) -> None:
-        if sent_bytes > self._reported_bytes:
-            self._reported_bytes = sent_bytes
-            if self._on_progress is not None:
-                self._on_progress(UploadProgress(sent_bytes, self._total_bytes))
-
-
-def raise_if_cancelled(cancelled: threading.Event | None) -> None:
+def raise_if_cancelled(cancelled: threading.Event) -> None:
     """Raises: StoppedError: if the event is set."""
-    if cancelled is not None and cancelled.is_set():
+    if cancelled.is_set():
         raise StoppedError("the upload was stopped before it was done")
 
 
@@ -148,7 +160,7 @@ def file_bytes(path: Path) -> int:
     try:
         size_bytes = path.stat().st_size
     except OSError as exc:
-        raise UploadError(f"{path} cannot be read for the upload: {exc.strerror}") from exc
+        raise unreadable(path, exc) from exc
     if size_bytes == 0:
         raise UploadError(f"{path} is empty: there is nothing to upload")
     return size_bytes
@@ -165,7 +177,12 @@ def read_blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
             while block := source.read(block_bytes):
                 yield block
     except OSError as exc:
-        raise UploadError(f"{path} cannot be read for the upload: {exc.strerror}") from exc
+        raise unreadable(path, exc) from exc
+
+
+def unreadable(path: Path, exc: OSError) -> UploadError:
+    """What an error becomes that came while the file to store was read."""
+    return UploadError(f"{path} cannot be read for the upload: {exc.strerror}")
 
 
 def _is_plain(part: str) -> bool:

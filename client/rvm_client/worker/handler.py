@@ -14,7 +14,7 @@ from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
 from rvm_client.server import StartingServer, TritonServer
-from rvm_client.upload import StoreConfig, choose_store
+from rvm_client.upload import choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job
@@ -136,7 +136,7 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
     """
     import runpod.serverless
 
-    store = choose_store(_store_config(settings))
+    store = choose_store(settings)
     server = None if starting is None else starting.ready()
     context = JobContext(
         triton_url=_triton_url(settings, server),
@@ -191,22 +191,3 @@ def _register_checks(context: JobContext) -> None:
 
     for check in (check_encoders_work, check_model, check_store):
         runpod.serverless.register_fitness_check(check)
-
-
-def _store_config(settings: Settings) -> StoreConfig:
-    def revealed(secret: Any) -> str | None:
-        return None if secret is None else secret.get_secret_value()
-
-    return StoreConfig(
-        cloudinary_url=revealed(settings.cloudinary_url),
-        cloudinary_cloud_name=settings.cloudinary_cloud_name,
-        cloudinary_api_key=settings.cloudinary_api_key,
-        cloudinary_api_secret=revealed(settings.cloudinary_api_secret),
-        cloudinary_max_file_bytes=settings.cloudinary_max_file_bytes,
-        bucket_endpoint_url=settings.bucket_endpoint_url,
-        bucket_access_key_id=settings.bucket_access_key_id,
-        bucket_secret_access_key=revealed(settings.bucket_secret_access_key),
-        bucket_name=settings.bucket_name,
-        bucket_region=settings.bucket_region,
-        local_folder=settings.upload_folder,
-    )

@@ -463,7 +463,8 @@ FULL_DISK = """
 import sys
 from pathlib import Path
 from rvm_client.errors import OutputError
-from tests.client.encode.test_segments import THREE, encoder_threads, open_file, picture_of, write_all
+from tests.client.encode.test_segments import THREE, encoder_threads, open_file
+from tests.client.encode.test_segments import picture_of, write_all
 file = open_file(Path(sys.argv[1]), THREE)
 try:
     write_all(file, [picture_of(index) for index in range(140)])

@@ -11,13 +11,15 @@ from pathlib import Path
 import cloudinary
 import pytest
 import requests
+from pydantic import SecretStr
+from tests.support import http_faults as faults
 from tests.support.cloudinary_server import CloudinaryServer
-from tests.support.faulty_http import Fault
-from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
+from tests.support.uploads import QUICK, Reports, assert_stops_while_it_waits, make_request
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.net import Backoff
-from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, UploadProgress, choose_store
+from rvm_client.upload.store import CHUNK_BYTES
 
 THREE_CHUNKS = 2 * CHUNK_BYTES + 12345
 
@@ -28,13 +30,11 @@ def server() -> Iterator[CloudinaryServer]:
         yield running
 
 
-def make_store(
-    server: CloudinaryServer, backoff: Backoff = QUICK, secret: str | None = None
-) -> Store:
+def make_store(server: CloudinaryServer, secret: str | None = None) -> Store:
     url = server.cloudinary_url
     if secret:
         url = url.replace(server.api_secret, secret)
-    return choose_store(StoreConfig(cloudinary_url=url, chunk_bytes=CHUNK_BYTES, backoff=backoff))
+    return choose_store(Settings(cloudinary_url=SecretStr(url)))
 
 
 def assert_stored(server: CloudinaryServer, content: bytes) -> None:
@@ -75,62 +75,51 @@ def test_a_small_file_is_one_request(server: CloudinaryServer, tmp_path: Path) -
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=503, body=b'{"error": {"message": "busy"}}'),
-        Fault(status=502, body=b"<html>Bad Gateway</html>"),
-        Fault(status=420, body=b'{"error": {"message": "slow down"}}'),
-        Fault(drop="body"),
-        Fault(drop="answer"),
+        faults.status(503, body=b'{"error": {"message": "busy"}}'),
+        faults.status(502, body=b"<html>Bad Gateway</html>"),
+        faults.status(420, body=b'{"error": {"message": "slow down"}}'),
+        faults.reset(),
+        faults.lost(),
     ],
     ids=["503", "502 without JSON", "420", "dropped within the chunk", "answer lost"],
 )
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_chunk_that_fails_once_is_sent_again(
-    server: CloudinaryServer, tmp_path: Path, fault: Fault, number: int
+    server: CloudinaryServer, tmp_path: Path, fault: faults.Answer, number: int
 ) -> None:
     request = make_request(tmp_path, THREE_CHUNKS)
-    server.faults[number] = fault
+    server.answers(*[faults.usual()] * (number - 1), fault, faults.usual())
     reports = Reports()
 
     make_store(server).upload(request, on_progress=reports)
 
     assert_stored(server, request.path.read_bytes())
-    assert len(server.arrivals) == 4
+    assert len(server.requests) == 4
     reports.assert_complete(THREE_CHUNKS)
 
 
-def test_retry_after_is_waited_for(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[1] = Fault(status=429, headers={"Retry-After": "1"})
+def test_retry_after_is_waited_for_up_to_its_bound(
+    server: CloudinaryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounded = replace(QUICK, longest_retry_after_s=0.4)
+    monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", bounded)
+    server.answers(faults.status(429, {"Retry-After": "86400"}), faults.usual())
     request = make_request(tmp_path, 1000)
     started_s = time.monotonic()
 
-    make_store(server, replace(QUICK, longest_retry_after_s=5)).upload(request)
+    make_store(server).upload(request)
 
-    assert time.monotonic() - started_s >= 1
-    assert len(server.arrivals) == 2
-
-
-def test_retry_after_is_bounded(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[1] = Fault(status=429, headers={"Retry-After": "86400"})
-    request = make_request(tmp_path, 1000)
-    too_late = threading.Event()
-    alarm = threading.Timer(30, too_late.set)
-    alarm.start()
-    try:
-        make_store(server).upload(request, cancelled=too_late)
-    finally:
-        alarm.cancel()
-        alarm.join()
-
-    assert len(server.arrivals) == 2
+    assert 0.4 <= time.monotonic() - started_s < 30
+    assert len(server.requests) == 2
 
 
 def test_a_server_that_stays_busy_is_given_up(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[None] = Fault(status=503)
+    server.answers(faults.status(503))
 
-    with pytest.raises(UploadError, match=r"status 503 \(tried 4 times\)"):
+    with pytest.raises(UploadError, match="status 503; given up at attempt 4"):
         make_store(server).upload(make_request(tmp_path, 1000))
 
-    assert len(server.arrivals) == QUICK.attempts
+    assert len(server.requests) == QUICK.attempts
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:
@@ -152,7 +141,7 @@ def test_a_wrong_secret_fails_at_once(
     with pytest.raises(UploadError, match="refused the credentials of the cloud 'test-cloud'") as e:
         store.upload(make_request(tmp_path, THREE_CHUNKS))
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
     for text in (str(e.value), repr(store), caplog.text):
         assert "a-wrong-secret" not in text
         assert server.api_key not in text
@@ -161,36 +150,38 @@ def test_a_wrong_secret_fails_at_once(
 def test_check_accepts_the_account(server: CloudinaryServer) -> None:
     make_store(server).check()
 
-    assert server.arrivals == [("GET", "/v1_1/test-cloud/ping")]
+    assert [sent.path for sent in server.requests] == ["/v1_1/test-cloud/ping"]
 
 
 def test_check_refuses_a_wrong_secret(server: CloudinaryServer) -> None:
     with pytest.raises(ConfigError, match="check CLOUDINARY_URL"):
         make_store(server, secret="a-wrong-secret").check()
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [403, 420, 429])
 def test_check_accepts_a_key_that_may_not_ask(server: CloudinaryServer, status: int) -> None:
-    server.faults[1] = Fault(status=status, body=b'{"error": {"message": "no"}}')
+    server.answers(faults.status(status, body=b'{"error": {"message": "no"}}'))
 
     make_store(server).check()
 
 
 def test_cloudinary_s_own_reason_is_passed_on(tmp_path: Path) -> None:
     with CloudinaryServer(max_video_bytes=999) as server:
-        with pytest.raises(UploadError, match=r"status 400: File size too large. Got 1000"):
+        with pytest.raises(
+            UploadError, match=r"400: File size too large\. Got 1000\. Maximum is 999$"
+        ):
             make_store(server).upload(make_request(tmp_path, 1000))
 
-        assert len(server.arrivals) == 1
+        assert len(server.requests) == 1
 
 
 def test_a_reason_that_repeats_the_secret_is_redacted(
     server: CloudinaryServer, tmp_path: Path
 ) -> None:
     body = f'{{"error": {{"message": "odd {server.api_secret} {server.api_key}"}}}}'
-    server.faults[1] = Fault(status=400, body=body.encode())
+    server.answers(faults.status(400, body=body.encode()))
 
     with pytest.raises(UploadError, match=r"odd \*\*\* \*\*\*$"):
         make_store(server).upload(make_request(tmp_path, 1000))
@@ -199,7 +190,7 @@ def test_a_reason_that_repeats_the_secret_is_redacted(
 def test_a_video_that_was_stored_short_is_an_error(
     server: CloudinaryServer, tmp_path: Path
 ) -> None:
-    server.faults[1] = Fault(status=200, body=b'{"secure_url": "https://x/y.mp4", "bytes": 999}')
+    server.answers(faults.status(200, body=b'{"secure_url": "https://x/y.mp4", "bytes": 999}'))
 
     with pytest.raises(UploadError, match="stored 999 bytes of 1000"):
         make_store(server).upload(make_request(tmp_path, 1000))
@@ -221,19 +212,14 @@ def test_cancelled_between_chunks(server: CloudinaryServer, tmp_path: Path) -> N
     assert server.videos == {}
 
 
-def test_cancelled_while_waiting_to_try_again(server: CloudinaryServer, tmp_path: Path) -> None:
-    server.faults[None] = Fault(status=503)
-    cancelled = threading.Event()
-    store = make_store(server, Backoff(first_wait_s=600, longest_wait_s=600))
+def test_cancelled_while_waiting_to_try_again(
+    server: CloudinaryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
+    monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", patient)
+    server.answers(faults.status(503))
 
-    with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
-        assert server.arrived.wait(30)
-        cancelled.set()
-        with pytest.raises(StoppedError):
-            uploading.result(30)
-
-    assert len(server.arrivals) == 1
+    assert_stops_while_it_waits(make_store(server), make_request(tmp_path, 1000), server)
 
 
 def test_two_accounts_at_the_same_time(tmp_path: Path) -> None:
@@ -256,10 +242,10 @@ def test_two_accounts_at_the_same_time(tmp_path: Path) -> None:
 
 def test_three_variables_do_as_well_as_the_url() -> None:
     store = choose_store(
-        StoreConfig(
+        Settings(
             cloudinary_cloud_name="cloud",
-            cloudinary_api_key="key",
-            cloudinary_api_secret="secret",
+            cloudinary_api_key=SecretStr("key"),
+            cloudinary_api_secret=SecretStr("secret"),
             cloudinary_max_file_bytes=7,
         )
     )
@@ -279,7 +265,7 @@ def test_three_variables_do_as_well_as_the_url() -> None:
 )
 def test_a_malformed_cloudinary_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigError, match="cloudinary://API_KEY:API_SECRET@CLOUD_NAME") as e:
-        choose_store(StoreConfig(cloudinary_url=url))
+        choose_store(Settings(cloudinary_url=SecretStr(url)))
 
     assert "the-secret" not in str(e.value)
     assert e.value.__cause__ is None

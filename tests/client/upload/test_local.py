@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from tests.support.uploads import Reports, make_request
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, UploadProgress, choose_store
 
 FILE_BYTES = 3 * 1024 * 1024 + 17
 
@@ -19,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Store:
-    return choose_store(StoreConfig(local_folder=folder))
+    return choose_store(Settings(upload_folder=folder))
 
 
 def test_the_file_is_copied(store: Store, folder: Path, tmp_path: Path) -> None:

@@ -5,15 +5,14 @@ import socket
 import threading
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
-from tests.support.faulty_http import Fault
+from tests.support import http_faults as faults
 from tests.support.put_server import PutServer
-from tests.support.uploads import QUICK, Reports, make_request
+from tests.support.uploads import QUICK, Reports, assert_stops_while_it_waits, make_request
 
 from rvm_client.errors import StoppedError, UploadError, UsageError
 from rvm_client.upload import Store, UploadProgress, presigned_store
@@ -28,7 +27,7 @@ def server() -> Iterator[PutServer]:
 
 
 def make_store(url: str) -> Store:
-    return presigned_store(url, allow_private_addresses=True, backoff=QUICK)
+    return presigned_store(url, allow_private_addresses=True)
 
 
 def test_the_file_arrives_with_its_length_and_type(server: PutServer, tmp_path: Path) -> None:
@@ -43,7 +42,7 @@ def test_the_file_arrives_with_its_length_and_type(server: PutServer, tmp_path: 
     assert stored.body == request.path.read_bytes()
     assert stored.headers["content-type"] == "video/mp4"
     assert stored.headers["content-length"] == str(FILE_BYTES)
-    assert result.url == f"{server.url}/bucket/out.mp4"
+    assert result.url == server.url("/bucket/out.mp4")
     assert requests.get(result.url, timeout=10).content == request.path.read_bytes()
     reports.assert_complete(FILE_BYTES)
 
@@ -51,22 +50,22 @@ def test_the_file_arrives_with_its_length_and_type(server: PutServer, tmp_path: 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=503),
-        Fault(status=429, headers={"Retry-After": "86400"}),
-        Fault(drop="body"),
-        Fault(drop="answer"),
+        faults.status(503),
+        faults.status(429, headers={"Retry-After": "86400"}),
+        faults.reset(),
+        faults.lost(),
     ],
     ids=["503", "429", "dropped half way", "answer lost"],
 )
-def test_a_broken_put_starts_again(server: PutServer, tmp_path: Path, fault: Fault) -> None:
+def test_a_broken_put_starts_again(server: PutServer, tmp_path: Path, fault: faults.Answer) -> None:
     request = make_request(tmp_path, FILE_BYTES)
-    server.faults[1] = fault
+    server.answers(fault, faults.usual())
     reports = Reports()
 
     make_store(server.upload_url("/out.mp4")).upload(request, on_progress=reports)
 
     assert server.stored["/out.mp4"].body == request.path.read_bytes()
-    assert len(server.arrivals) == 2
+    assert len(server.requests) == 2
     reports.assert_complete(FILE_BYTES)
 
 
@@ -75,33 +74,35 @@ def test_a_refusal_is_final_and_shows_no_signature(
     server: PutServer, tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    server.faults[None] = Fault(status=status, body=server.signature.encode())
+    server.answers(faults.status(status, body=server.signature.encode()))
 
     with pytest.raises(UploadError, match=rf"127.0.0.1:\d+/out.mp4 .*{status}") as e:
         make_store(server.upload_url("/out.mp4")).upload(make_request(tmp_path, 1000))
 
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
     # urllib3's own DEBUG lines name the whole path of a request; they are not to be shown.
     ours = [r.getMessage() for r in caplog.records if not r.name.startswith("urllib3")]
     assert server.signature not in str(e.value) + "".join(ours)
 
 
-@pytest.mark.parametrize("fault", [Fault(drop="body"), Fault(status=500)])
+@pytest.mark.parametrize("fault", [faults.reset(), faults.status(500)])
 def test_a_server_that_stays_broken_is_given_up(
-    server: PutServer, tmp_path: Path, fault: Fault
+    server: PutServer, tmp_path: Path, fault: faults.Answer
 ) -> None:
-    server.faults[None] = fault
+    server.answers(fault)
 
-    with pytest.raises(UploadError, match="tried 4 times") as e:
+    with pytest.raises(UploadError, match="given up at attempt 4") as e:
         make_store(server.upload_url("/out.mp4")).upload(make_request(tmp_path, FILE_BYTES))
 
-    assert len(server.arrivals) == QUICK.attempts
+    assert len(server.requests) == QUICK.attempts
     assert server.signature not in str(e.value)
     assert server.signature not in "".join(traceback.format_exception(e.value))
 
 
 def test_a_redirect_is_not_followed(server: PutServer, tmp_path: Path) -> None:
-    server.faults[1] = Fault(status=307, headers={"Location": server.upload_url("/other.mp4")})
+    server.answers(
+        faults.status(307, headers={"Location": server.upload_url("/other.mp4")}), faults.usual()
+    )
 
     with pytest.raises(UploadError, match="status 307"):
         make_store(server.upload_url("/out.mp4")).upload(make_request(tmp_path, 1000))
@@ -122,27 +123,19 @@ def test_cancelled_within_the_file(server: PutServer, tmp_path: Path) -> None:
         )
 
     assert server.arrived.wait(30)
-    assert len(server.arrivals) == 1
+    assert len(server.requests) == 1
     assert server.stored == {}
 
 
-def test_cancelled_while_waiting_to_try_again(server: PutServer, tmp_path: Path) -> None:
-    server.faults[None] = Fault(status=503)
-    cancelled = threading.Event()
-    store = presigned_store(
-        server.upload_url("/out.mp4"),
-        allow_private_addresses=True,
-        backoff=replace(QUICK, first_wait_s=600, longest_wait_s=600),
-    )
+def test_cancelled_while_waiting_to_try_again(
+    server: PutServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(QUICK, first_wait_s=600, longest_wait_s=600)
+    monkeypatch.setattr("rvm_client.upload.presigned.BACKOFF", patient)
+    server.answers(faults.status(503))
+    store = make_store(server.upload_url("/out.mp4"))
 
-    with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(store.upload, make_request(tmp_path, 1000), cancelled=cancelled)
-        assert server.arrived.wait(30)
-        cancelled.set()
-        with pytest.raises(StoppedError):
-            uploading.result(30)
-
-    assert len(server.arrivals) == 1
+    assert_stops_while_it_waits(store, make_request(tmp_path, 1000), server)
 
 
 def test_a_name_that_leads_inside_is_refused_without_a_connection(
@@ -157,9 +150,9 @@ def test_a_name_that_leads_inside_is_refused_without_a_connection(
     url = server.upload_url("/out.mp4").replace("127.0.0.1", "storage.example")
 
     with pytest.raises(UsageError, match=r"'storage\.example' is a loopback address"):
-        presigned_store(url, backoff=QUICK).upload(make_request(tmp_path, 1000))
+        presigned_store(url, allow_private_addresses=False).upload(make_request(tmp_path, 1000))
 
-    assert server.arrivals == []
+    assert server.requests == []
 
 
 def test_nobody_at_the_address(tmp_path: Path) -> None:
@@ -193,6 +186,6 @@ def test_errors_that_hold_the_url_are_not_chained(server: PutServer, tmp_path: P
 )
 def test_urls_that_are_never_accepted(url: str) -> None:
     with pytest.raises(UsageError, match="upload_url: ") as e:
-        presigned_store(url)
+        presigned_store(url, allow_private_addresses=False)
 
     assert "the-signature" not in str(e.value)

@@ -10,12 +10,15 @@ import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
-from tests.support.faulty_http import Fault
+from pydantic import SecretStr
+from tests.support import http_faults as faults
 from tests.support.s3_server import S3Front
-from tests.support.uploads import CHUNK_BYTES, QUICK, Reports, make_request
+from tests.support.uploads import Reports, make_request
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, StoppedError, UploadError
-from rvm_client.upload import Store, StoreConfig, UploadProgress, choose_store
+from rvm_client.upload import Store, UploadProgress, choose_store
+from rvm_client.upload.store import CHUNK_BYTES
 
 THREE_PARTS = 2 * CHUNK_BYTES + 12345
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
@@ -55,13 +58,11 @@ def front(s3: Any, moto_url: str) -> Iterator[S3Front]:
 
 def make_store(front: S3Front, bucket: str = "results") -> Store:
     return choose_store(
-        StoreConfig(
-            bucket_endpoint_url=front.url,
-            bucket_access_key_id="the-key-id",
-            bucket_secret_access_key="the-secret",
+        Settings(
+            bucket_endpoint_url=SecretStr(front.base_url),
+            bucket_access_key_id=SecretStr("the-key-id"),
+            bucket_secret_access_key=SecretStr("the-secret"),
             bucket_name=bucket,
-            chunk_bytes=CHUNK_BYTES,
-            backoff=QUICK,
         )
     )
 
@@ -85,7 +86,7 @@ def test_a_large_file_goes_up_in_parts(s3: Any, front: S3Front, tmp_path: Path) 
     found = stored(s3)
     assert found["Body"].read() == request.path.read_bytes()
     assert found["ContentType"] == "video/mp4"
-    assert sum("partNumber" in path for _, path in front.arrivals) == 3
+    assert sum("partNumber" in sent.path for sent in front.requests) == 3
     assert requests.get(result.url, timeout=10).content == request.path.read_bytes()
     assert "X-Amz-Expires=604800" in result.url
     assert (result.bytes, result.store) == (THREE_PARTS, "S3")
@@ -99,24 +100,25 @@ def test_a_small_file_is_one_request(s3: Any, front: S3Front, tmp_path: Path) ->
     make_store(front).upload(request, on_progress=reports)
 
     assert stored(s3)["Body"].read() == request.path.read_bytes()
-    assert [method for method, _ in front.arrivals] == ["PUT"]
+    assert [sent.method for sent in front.requests] == ["PUT"]
     reports.assert_complete(1000)
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=503, body=SLOW_DOWN), Fault(drop="body"), Fault(drop="answer")]
+    "fault", [faults.status(503, body=SLOW_DOWN), faults.reset(), faults.lost()]
 )
 def test_a_part_that_fails_once_is_sent_again(
-    s3: Any, front: S3Front, tmp_path: Path, fault: Fault
+    s3: Any, front: S3Front, tmp_path: Path, fault: faults.Answer
 ) -> None:
     request = make_request(tmp_path, THREE_PARTS)
-    front.faults[2] = fault  # the first request opens the multipart upload
+    # The first request opens the multipart upload.
+    front.answers(faults.usual(), fault, faults.usual())
     reports = Reports()
 
     make_store(front).upload(request, on_progress=reports)
 
     assert stored(s3)["Body"].read() == request.path.read_bytes()
-    assert sum("partNumber" in path for _, path in front.arrivals) == 4
+    assert sum("partNumber" in sent.path for sent in front.requests) == 4
     reports.assert_complete(THREE_PARTS)
 
 
@@ -125,7 +127,7 @@ def test_a_refused_part_takes_the_whole_upload_back(
 ) -> None:
     caplog.set_level(logging.INFO)
     body = b"<Error><Code>EntityTooLarge</Code><Message>the-secret</Message></Error>"
-    front.faults[3] = Fault(status=400, body=body)
+    front.answers(faults.usual(), faults.usual(), faults.status(400, body=body), faults.usual())
 
     with pytest.raises(UploadError, match=r"bucket 'results' .* \(EntityTooLarge\)") as e:
         make_store(front).upload(make_request(tmp_path, THREE_PARTS))
@@ -176,7 +178,7 @@ def test_a_bucket_that_does_not_exist(front: S3Front, tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])
 def test_refused_credentials_fail_at_once(front: S3Front, tmp_path: Path, code: str) -> None:
     body = f"<Error><Code>{code}</Code><Message>the-key-id the-secret</Message></Error>"
-    front.faults[None] = Fault(status=403, body=body.encode())
+    front.answers(faults.status(403, body=body.encode()))
     store = make_store(front)
 
     with pytest.raises(ConfigError, match="check BUCKET_ACCESS_KEY_ID") as e:
@@ -184,11 +186,11 @@ def test_refused_credentials_fail_at_once(front: S3Front, tmp_path: Path, code: 
     with pytest.raises(ConfigError, match="check BUCKET_ACCESS_KEY_ID"):
         store.upload(make_request(tmp_path, 1000))
 
-    assert len(front.arrivals) == 2
+    assert len(front.requests) == 2
     assert "the-" not in str(e.value)
 
 
 def test_a_key_that_may_write_and_not_list_is_good_enough(front: S3Front) -> None:
-    front.faults[1] = Fault(status=403, body=b"<Error><Code>AccessDenied</Code></Error>")
+    front.answers(faults.status(403, body=b"<Error><Code>AccessDenied</Code></Error>"))
 
     make_store(front).check()

@@ -1,0 +1,110 @@
+"""Which failures are tried again, when, and how often."""
+
+import time
+from dataclasses import replace
+from email.utils import formatdate
+
+import pytest
+
+from rvm_client.errors import DownloadError, StoppedError, UploadError
+from rvm_client.net import (
+    Backoff,
+    Deadline,
+    TransientError,
+    is_transient_status,
+    parse_retry_after,
+    with_retries,
+)
+
+QUICK = Backoff(attempts=3, first_wait_s=0.01, longest_wait_s=0.05)
+
+
+class Flaky:
+    """An action that fails with `failures`, one after the other, and then gives its calls."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.calls = 0
+        self._failures = list(failures)
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        return self.calls
+
+
+def test_an_action_is_called_until_it_does_not_fail() -> None:
+    assert with_retries(Flaky(*[TransientError("busy")] * 2), UploadError, QUICK) == 3
+
+
+def test_the_last_reason_and_the_attempt_are_told() -> None:
+    action = Flaky(*map(TransientError, ("one", "two", "three")))
+    with pytest.raises(UploadError, match=r"^three; given up at attempt 3$"):
+        with_retries(action, UploadError, QUICK)
+    assert action.calls == 3
+
+
+def test_other_errors_are_final() -> None:
+    action = Flaky(StoppedError("no more"))
+    with pytest.raises(StoppedError):
+        with_retries(action, UploadError, QUICK)
+    assert action.calls == 1
+
+
+@pytest.mark.parametrize(("asked_s", "least_s"), [(None, 0.1), (0.0, 0.1), (0.3, 0.3), (9e9, 0.4)])
+def test_retry_after_lengthens_a_wait_up_to_its_bound(
+    asked_s: float | None, least_s: float
+) -> None:
+    backoff = replace(QUICK, first_wait_s=0.1, longest_wait_s=0.1, longest_retry_after_s=0.4)
+    started_s = time.monotonic()
+    with_retries(Flaky(TransientError("busy", asked_s)), UploadError, backoff)
+    assert time.monotonic() - started_s >= least_s
+
+
+def test_a_wait_that_outlasts_the_deadline_is_not_begun() -> None:
+    action = Flaky(TransientError("busy", 30.0))
+    started_s = time.monotonic()
+    with (
+        Deadline(20.0) as deadline,
+        pytest.raises(DownloadError, match="busy; given up at attempt 1"),
+    ):
+        with_retries(action, DownloadError, QUICK, deadline=deadline)
+    assert time.monotonic() - started_s < 10
+
+
+@pytest.mark.parametrize("status", [408, 420, 425, 429, 500, 503, 599])
+def test_statuses_that_mean_later(status: int) -> None:
+    assert is_transient_status(status)
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 410, 416, 600])
+def test_statuses_that_mean_no(status: int) -> None:
+    assert not is_transient_status(status)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7), (" 7 ", 7), ("0", 0), ("3600", 3600)])
+def test_retry_after_is_a_number(value: str, seconds: float) -> None:
+    assert parse_retry_after(value) == seconds
+
+
+@pytest.mark.parametrize(("in_s", "seconds"), [(100, 100), (-100, 0)])
+def test_retry_after_is_a_date(in_s: int, seconds: float) -> None:
+    value = formatdate(time.time() + in_s, usegmt=True)
+    assert parse_retry_after(value) == pytest.approx(seconds, abs=5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "soon",
+        "-5",
+        "9" * 5000,
+        "Fri, 31 Dec 99999 23:59:59 GMT",
+        f"Fri, 31 Dec {10**30} 23:59:59 GMT",
+        f"Fri, 31 Dec 2027 23:59:59 -{'9' * 400}",
+    ],
+)
+def test_retry_after_makes_no_sense(value: str | None) -> None:
+    assert parse_retry_after(value) is None
