@@ -1,6 +1,6 @@
 """The environment, read here and nowhere else in the client.
 
-Every setting has its variable's name as alias; the README lists them for users.
+Every setting has its variable's name as alias; docs/deploy.md lists them for users.
 """
 
 import os
