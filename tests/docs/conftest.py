@@ -18,6 +18,8 @@ from tests.support.clips import index_frame, write_clip
 # What the pages call a server of the reader's and a place on the web.
 GRPC_URL = "127.0.0.1:8001"
 WEB = "https://example.com"
+# Variables of whoever runs the tests, which would change what the pages' commands do.
+OF_THE_READER = ("CLOUDINARY_", "BUCKET_", "RUNPOD_", "RVM_")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def run_page(
     """Runs a page's commands in one shell, in a folder that looks like a checkout; once."""
     runs: dict[Path, PageRun] = {}
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("CLOUDINARY", "BUCKET"))},
+        **{k: v for k, v in os.environ.items() if not k.startswith(OF_THE_READER)},
         "PATH": f"{Path(sys.prefix, 'bin')}{os.pathsep}{os.environ['PATH']}",
         "RVM_MODEL_REPOSITORY": str(model_repository),
         "RVM_CACHE_DIR": str(backend_cache),

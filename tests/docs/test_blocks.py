@@ -25,6 +25,7 @@ from tests.docs.pages import (
     checked_block,
     codes,
     jobs,
+    prose,
     table,
     variables_and_command,
 )
@@ -183,6 +184,18 @@ def test_commands_say_what_the_code_takes(
     monkeypatch.chdir(samples)
     for words in block.commands():
         check_command(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_sentences_say_what_the_code_takes(
+    page: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(samples)
+    for code in codes(prose(page)):
+        program, _, arguments = code.partition(" ")
+        if arguments and (program in PROGRAMS or program.startswith("scripts/")):
+            check_command(shlex.split(code))
+    assert {*re.findall(r"\bRVM_\w+\b", page.read_text())} <= known_variables()
 
 
 @pytest.mark.parametrize(
