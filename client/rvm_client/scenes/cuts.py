@@ -2,7 +2,7 @@
 
 A frame starts a new scene when the picture changes there, for good, by more than things move
 just before and after it, and when what is in the picture changes, not only its light.
-`docs/quality.md` says how this compares with the detectors of FFmpeg and PySceneDetect.
+`docs/lab/quality.md` says how this compares with the detectors of FFmpeg and PySceneDetect.
 """
 
 from collections import deque

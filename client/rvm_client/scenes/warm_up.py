@@ -2,7 +2,7 @@
 
 The model needs about half a second to settle, and after a cut it drags the old scene along.
 So the first frames of each scene go through it backwards, ahead of the scene, and only the
-state is kept. `docs/quality.md` has figures.
+state is kept. `docs/lab/quality.md` has figures.
 """
 
 from collections import deque

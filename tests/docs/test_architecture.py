@@ -1,0 +1,34 @@
+"""What architecture.md names is there, and what is there it names."""
+
+import re
+
+import pytest
+from tests.docs.pages import DOCS, ROOT, checked_block, codes, prose
+
+CLIENT = ROOT / "client" / "rvm_client"
+PATHS = sorted(
+    {
+        code
+        for code in codes(prose(DOCS / "architecture.md"))
+        if re.fullmatch(r"[\w./]+(/[\w.]*|\.(py|toml|pbtxt))", code)
+    }
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_that_is_named_exists(path: str) -> None:
+    # Of the root, of the client, or of the model that the text speaks of.
+    folders = (ROOT, CLIENT, ROOT / "model_repository" / "rvm_mobilenetv3")
+    assert any((folder / path).exists() for folder in folders)
+
+
+def test_the_paths_are_found() -> None:
+    assert {"frames.py", "upload/store.py", "client/rvm_client", ".runpod/hub.json"} <= {*PATHS}
+
+
+def test_the_tree_names_what_is_there() -> None:
+    text = checked_block("test_the_tree_names_what_is_there").text
+    named = {line.split()[0] for line in text.splitlines()[1:] if line}
+    folders = {f"{path.parent.name}/" for path in CLIENT.glob("*/__init__.py")}
+    modules = {path.name for path in CLIENT.glob("*.py")} - {"__init__.py"}
+    assert named == folders | modules
