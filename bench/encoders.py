@@ -28,9 +28,10 @@ from rvm_client.encode.yuv import (
     yuva420_frame,
     yuva444_10_bit_frame,
 )
-from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import GREEN, UInt8Array, composite
 from rvm_client.server import TritonServer
 

@@ -12,10 +12,11 @@ from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.decode import VideoReader
 from rvm_client.encode import open_writer
-from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.frames import MatteChunk
 from rvm_client.machine import Hardware
 from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.server import TritonServer
 from rvm_client.stopwatch import Stopwatch

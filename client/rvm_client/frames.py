@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
-from rvm_client.output_types import FileRole as FileRole
-from rvm_client.output_types import OutputType as OutputType
 from rvm_client.pixels import RGB, PixelLayout, UInt8Array
 
 

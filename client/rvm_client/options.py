@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
-from rvm_client.frames import OutputType
 from rvm_client.machine import Hardware
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import Colour
 
 # Longest side that the network sees when the ratio follows from the size of the picture.

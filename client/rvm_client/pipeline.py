@@ -15,10 +15,11 @@ from rvm_client.backdrop import open_backdrop
 from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, open_writer, takes_planes
 from rvm_client.errors import HardwareEncoderError, StoppedError
-from rvm_client.frames import FileRole, MatteChunk, OutputType, VideoInfo
+from rvm_client.frames import MatteChunk, VideoInfo
 from rvm_client.machine import Hardware, say_once
 from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
 from rvm_client.scenes import with_warm_up

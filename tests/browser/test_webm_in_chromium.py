@@ -14,9 +14,10 @@ from tests.support.sound import Track, write_sound_clip
 
 from rvm_client.decode import VideoReader, read_rgba_at
 from rvm_client.encode import open_writer
-from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.frames import MatteChunk
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.sound import SoundTrack

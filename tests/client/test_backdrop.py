@@ -13,8 +13,9 @@ from tests.support.clips import index_frame, read_frames, read_index, to_rgb, wr
 from rvm_client.backdrop import open_backdrop
 from rvm_client.encode import cover, open_writer
 from rvm_client.errors import InputError
-from rvm_client.frames import MatteChunk, OutputType, VideoInfo
+from rvm_client.frames import MatteChunk, VideoInfo
 from rvm_client.options import Limits, MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import Colour, UInt8Array, parse_colour
 
 WIDTH, HEIGHT = 320, 192

@@ -36,9 +36,10 @@ from rvm_client.encode.formats import NVENC, HardwareEncoder, VideoFormat
 from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import yuv_frame
 from rvm_client.errors import HardwareEncoderError
-from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import UInt8Array, plane_rows
 
 FRAMES = 40

@@ -10,10 +10,10 @@ from tests.support.clips import index_frame, read_frames, write_clip
 from rvm_client import machine
 from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
-from rvm_client.frames import OutputType
 from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.server import TritonServer

@@ -13,9 +13,10 @@ from tests.support.clips import alpha_plane, read_frames, write_clip
 from tests.support.pngs import read_png_sequence
 
 from rvm_client.errors import InferenceError, InputError, ServerUnreachableError, StoppedError
-from rvm_client.frames import FileRole, OutputType, SourceChunk
+from rvm_client.frames import SourceChunk
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteProgress, matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_export.goldens import INT8_CASES

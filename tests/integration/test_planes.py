@@ -21,9 +21,10 @@ from tests.support.clips import (
 )
 
 from rvm_client.errors import ServerError
-from rvm_client.frames import FileRole, OutputType, SourceChunk
+from rvm_client.frames import SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, yuv_to_rgb
 from rvm_client.server import ServerOptions, TritonServer

@@ -16,9 +16,9 @@ from tests.support.sound import (
     write_sound_clip,
 )
 
-from rvm_client.frames import FileRole, OutputType
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.server import TritonServer
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tests.support.clips import alpha_plane, read_frames, write_clip
 
-from rvm_client.frames import OutputType, SourceChunk
+from rvm_client.frames import SourceChunk
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.scenes import with_warm_up

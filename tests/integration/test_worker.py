@@ -27,9 +27,9 @@ from tests.support.processes import shared_memory_owners
 from tests.support.put_server import PutServer
 from tests.support.runpod_server import RunPodServer
 
-from rvm_client.frames import OutputType
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_export.goldens import INT8_CASES
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import click
 
 from rvm_client.errors import UsageError
-from rvm_client.frames import OutputType
 from rvm_client.options import (
     BITRATE_BOUNDS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
 )
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import av
 
 from rvm_client.errors import ConfigError
-from rvm_client.frames import OutputType
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 
 
 @dataclass(frozen=True)

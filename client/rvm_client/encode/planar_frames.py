@@ -13,8 +13,9 @@ from rvm_client.encode.edges import bleed_planes
 from rvm_client.encode.rgb_frames import matte
 from rvm_client.encode.video_file import FrameMaker
 from rvm_client.encode.yuv import yuv_frame
-from rvm_client.frames import OutputType, Picture
+from rvm_client.frames import Picture
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import (
     RGB_TO_BT709,
     Colour,

@@ -14,7 +14,8 @@ from rvm_client.encode.yuv import (
     yuva420_frame,
     yuva444_10_bit_frame,
 )
-from rvm_client.frames import OutputType, Picture
+from rvm_client.frames import Picture
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import composite
 
 

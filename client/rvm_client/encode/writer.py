@@ -18,8 +18,9 @@ from rvm_client.encode.png_sequence import PngSequence
 from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.errors import UsageError
-from rvm_client.frames import FileRole, MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN, I420
 
 __all__ = [

@@ -18,12 +18,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rvm_client.errors import UsageError
-from rvm_client.frames import OutputType
 from rvm_client.options import (
     AUTO_LONGEST_SIDE_PIXELS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
 )
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25

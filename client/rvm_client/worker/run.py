@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import UploadError
-from rvm_client.frames import FileRole, OutputType
 from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job

@@ -12,8 +12,9 @@ from tests.support.clips import alpha_plane, packed, read_frames, to_rgb, yuv_of
 from rvm_client.encode import open_writer
 from rvm_client.encode.blocks import BLOCK_PIXELS
 from rvm_client.encode.edges import bleed_edges, bleed_planes
-from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.frames import MatteChunk
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, planes, yuv_to_rgb
 
 WIDTH, HEIGHT = 320, 192

@@ -18,8 +18,9 @@ from tests.support.pngs import read_png_sequence
 from rvm_client.decode import read_rgba_at
 from rvm_client.encode import matte_path, open_writer
 from rvm_client.errors import OutputError
-from rvm_client.frames import FileRole, MatteChunk, OutputType
+from rvm_client.frames import MatteChunk
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import UInt8Array, checkerboard, composite
 
 

@@ -29,8 +29,9 @@ from rvm_client.encode import (
     rgb_frames,
     takes_planes,
 )
-from rvm_client.frames import MatteChunk, OutputType, Picture, VideoInfo
+from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import GREEN, I420, Colour, UInt8Array, composite, yuv_to_rgb
 
 WIDTH, HEIGHT = 322, 194

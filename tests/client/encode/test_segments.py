@@ -26,8 +26,9 @@ from rvm_client.encode.segments import SegmentEncoder, SegmentPlan, frame_bytes,
 from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import yuva420_frame
 from rvm_client.errors import OutputError
-from rvm_client.frames import OutputType, Picture
+from rvm_client.frames import Picture
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import UInt8Array
 
 WIDTH, HEIGHT = 192, 144

@@ -13,8 +13,9 @@ from tests.support.clips import alpha_plane, index_frame, read_frames, read_inde
 
 from rvm_client.encode import check_output_path, matte_path, open_writer
 from rvm_client.errors import OutputError, UsageError
-from rvm_client.frames import MatteChunk, OutputType, VideoInfo
+from rvm_client.frames import MatteChunk, VideoInfo
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pixels import GREEN, UInt8Array
 
 EXPECTED = {
@@ -179,7 +180,7 @@ FULL_DISK = """
 import sys
 from pathlib import Path
 from rvm_client.errors import OutputError
-from rvm_client.frames import OutputType
+from rvm_client.output_types import OutputType
 from tests.client.encode.test_writer import matte_chunk, write
 try:
     write(Path(sys.argv[1]), OutputType(sys.argv[2]), *[matte_chunk(20, 640, 480)] * 3)

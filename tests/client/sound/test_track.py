@@ -18,8 +18,9 @@ from tests.support.sound import (
 
 from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, open_writer
-from rvm_client.frames import MatteChunk, OutputType
+from rvm_client.frames import MatteChunk
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.sound import SoundTrack
 
 TYPES = [OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_PRORES]

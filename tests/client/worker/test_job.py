@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rvm_client.errors import UsageError
-from rvm_client.frames import OutputType
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.worker.job import parse_job
 
 URL = "https://example.com/a.mp4"
