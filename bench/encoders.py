@@ -29,6 +29,7 @@ from rvm_client.encode.yuv import (
     yuva444_10_bit_frame,
 )
 from rvm_client.frames import MatteChunk, Picture, VideoInfo
+from rvm_client.machine import Hardware
 from rvm_client.matte import ChunkShape, MattingModel
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
@@ -137,7 +138,7 @@ def _encode(
 ) -> dict[str, float]:
     """The encoder and the muxer alone."""
     ready = iter([frame for _, frame in frames])
-    file = VideoFile(target, format_, lambda _: next(ready), info, MatteOptions())
+    file = VideoFile(target, format_, lambda _: next(ready), info, MatteOptions(), Hardware())
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     file.open()
     for picture, _ in frames:

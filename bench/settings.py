@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.clips import SIZES
 from rvm_client.machine import Hardware
 from rvm_client.matte import frames_per_request
+from rvm_client.pixels import RGB
 from rvm_client.server import newest_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.manifest import Manifest
@@ -55,10 +56,12 @@ class BenchSettings:
 
     @property
     def precision(self) -> str:
-        """Of its weights and states."""
+        """The precision of its weights and states."""
         return Manifest.read(self.version_folder).precision.value
 
     def chunk_frames(self, size: str) -> int:
         """T, as the pipeline chooses it."""
         height, width, _ = SIZES[size]
-        return frames_per_request(width, height, on_gpu=self.device == "cuda")
+        return frames_per_request(
+            width, height, on_gpu=self.device == "cuda", layout=RGB, queue_depth=1
+        )

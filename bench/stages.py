@@ -15,7 +15,7 @@ from rvm_client.encode import open_writer
 from rvm_client.frames import MatteChunk
 from rvm_client.machine import Hardware
 from rvm_client.matte import ChunkShape, MattingModel
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.server import TritonServer
@@ -110,14 +110,13 @@ class _Stages:
     def _encode(self, kind: OutputType, target: Path) -> None:
         with VideoReader(self.clip, self._options()) as reader:
             info = reader.info
-        with open_writer(target, self._options(kind), info) as writer:
+        with open_writer(target, self._options(kind), info, hardware=self.hardware) as writer:
             for matte in self.mattes:
                 writer.write(matte)
 
     def _whole(self, kind: OutputType, target: Path) -> None:
-        matte_video(self.clip, target, self.model, self._options(kind))
+        limits = Limits(hardware=self.hardware)
+        matte_video(self.clip, target, self.model, self._options(kind), limits)
 
     def _options(self, kind: OutputType = OutputType.ALPHA) -> MatteOptions:
-        return MatteOptions(
-            kind, downsample_ratio=self.ratio, warm_start=False, hardware=self.hardware
-        )
+        return MatteOptions(kind, downsample_ratio=self.ratio, warm_start=False)

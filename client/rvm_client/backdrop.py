@@ -12,7 +12,7 @@ from rvm_client.decode import VideoReader
 from rvm_client.encode import Backdrop, ColourBackdrop, PictureBackdrop, VideoBackdrop, cover
 from rvm_client.errors import InputError
 from rvm_client.frames import VideoInfo
-from rvm_client.options import Limits, MatteOptions
+from rvm_client.options import Limits
 from rvm_client.pixels import Colour, UInt8Array
 from rvm_client.prefetch import Prefetch
 
@@ -29,12 +29,12 @@ def open_backdrop(
 ) -> Iterator[Backdrop]:
     """The backdrop of a colour, or of an image or video file, for frames as `info` says.
 
-    `limits` hold for a background video as for any source.
+    `limits` hold for a background video as for any source; None: the usual ones.
 
     Raises:
         InputError: the file is neither an image nor a video that can be read.
     """
-    options = MatteOptions(limits=limits or Limits())
+    limits = limits or Limits()
     width, height = info.width_pixels, info.height_pixels
     if isinstance(background, tuple):
         yield ColourBackdrop(background)
@@ -44,9 +44,9 @@ def open_backdrop(
         stretch = float(1 / info.sample_aspect_ratio)
         yield PictureBackdrop(cover(picture, width, height, stretch))
         return
-    with VideoReader(background, options) as reader:
+    with VideoReader(background, limits=limits) as reader:
         stretch = float(reader.info.sample_aspect_ratio / info.sample_aspect_ratio)
-    with Prefetch(_endless(background, options), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
+    with Prefetch(_endless(background, limits), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
         yield VideoBackdrop(pictures, width, height, stretch)
 
 
@@ -84,11 +84,11 @@ def _upright(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(black, rgba).convert("RGB")
 
 
-def _endless(path: Path, options: MatteOptions) -> Iterator[tuple[float, UInt8Array]]:
+def _endless(path: Path, limits: Limits) -> Iterator[tuple[float, UInt8Array]]:
     """Time since the very start and picture, of a video that is played again and again."""
     start_s = 0.0
     while True:
-        with VideoReader(path, options) as reader:
+        with VideoReader(path, limits=limits) as reader:
             info = reader.info
             end_s = start_s
             for chunk in reader.chunks(1):

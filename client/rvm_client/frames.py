@@ -1,6 +1,6 @@
-"""What flows between the stages: small frozen records, no behaviour."""
+"""What flows between the stages: small frozen records."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 
@@ -68,7 +68,11 @@ class SourceChunk:
 
 @dataclass(frozen=True)
 class MatteChunk:
-    """T consecutive frames that came back from the model."""
+    """T consecutive frames that came back from the model.
+
+    The arrays may be views of memory that later results take: they are valid until as many more
+    chunks have been asked for as the session's queue holds, and one.
+    """
 
     fgr: UInt8Array
     """[T,H,W,3] straight (not premultiplied) foreground colour, RGB, full range; or in planes,
@@ -81,7 +85,11 @@ class MatteChunk:
 
 @dataclass(frozen=True)
 class Picture:
-    """One frame on its way into the files of the output."""
+    """One frame on its way into the files of the output.
+
+    The arrays are those of its chunk, which may be valid no longer than the picture is written;
+    what outlasts that is `kept`.
+    """
 
     fgr: UInt8Array
     """[H,W,3] straight foreground colour, RGB, full range; or [H*3/2,W]."""
@@ -91,3 +99,7 @@ class Picture:
     """Presentation timestamp in units of the video's time base."""
     seconds: float
     """Presentation time since the first frame."""
+
+    def kept(self) -> "Picture":
+        """A copy with arrays of its own."""
+        return replace(self, fgr=self.fgr.copy(), pha=self.pha.copy())

@@ -1,7 +1,10 @@
-"""How a video is matted: what the command's flags and a job's fields both become."""
+"""What the user wishes, and what the machine allows.
+
+The command's flags and a job's fields both become `MatteOptions`; the settings become `Limits`.
+"""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rvm_client.config import Settings
@@ -22,16 +25,27 @@ SIZE_BOUNDS_PIXELS = (16, 8192)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a source video may be at most; beyond it is an InputError that names the limit."""
+    """What the machine allows: the largest source, beyond which is an InputError, and its GPU."""
 
     max_duration_seconds: float = 3600.0
     max_frame_pixels: int = 4096 * 2304
     max_frames: int = 216_000
+    hardware: Hardware = field(default_factory=Hardware)
+    """Where a GPU may be that decodes and encodes; by default it is not looked for."""
 
     @classmethod
     def configured(cls, settings: Settings) -> "Limits":
         """As the environment says."""
-        return cls(settings.max_duration_seconds, settings.max_frame_pixels, settings.max_frames)
+        return cls(
+            settings.max_duration_seconds,
+            settings.max_frame_pixels,
+            settings.max_frames,
+            Hardware.configured(settings),
+        )
+
+    def in_software(self) -> "Limits":
+        """The same, with all codecs in software."""
+        return replace(self, hardware=Hardware())
 
 
 @dataclass(frozen=True)
@@ -67,9 +81,6 @@ class MatteOptions:
     """Average bit rate of the H.264 or VP9 encoder, in place of constant quality."""
     preview: Path | None = None
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
-    limits: Limits = field(default_factory=Limits)
-    hardware: Hardware = field(default_factory=Hardware)
-    """Where a GPU may be that decodes and encodes; by default it is not looked for."""
     frames_per_request: int | None = None
     """T; None chooses by the size of the picture."""
 

@@ -1,4 +1,4 @@
-"""The stages in a row: download -> decode -> matte -> encode -> upload.
+"""The stages in a row: decode -> scenes -> matte -> encode.
 
 Decode, matte and encode run at the same time, joined by bounded queues: memory does not grow
 with the length of the video, and the slowest stage sets the speed.
@@ -8,17 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rvm_client.backdrop import open_backdrop
 from rvm_client.decode import VideoReader
-from rvm_client.encode import VIDEO_FORMATS, open_writer, takes_planes
+from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import HardwareEncoderError, StoppedError
 from rvm_client.frames import MatteChunk, VideoInfo
-from rvm_client.machine import Hardware, say_once
+from rvm_client.machine import say_once
 from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
@@ -26,8 +26,7 @@ from rvm_client.scenes import with_warm_up
 from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
 
-# Chunks that wait between two stages. One lets a stage run ahead; more only cost memory, and
-# the ring of slots in shared memory counts on it.
+# Chunks that wait between two stages. One lets a stage run ahead; more only cost memory.
 _QUEUE_DEPTH = 1
 
 
@@ -88,6 +87,7 @@ def matte_video(
     target: Path,
     model: MattingModel,
     options: MatteOptions,
+    limits: Limits | None = None,
     *,
     on_progress: Callable[[MatteProgress], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -96,82 +96,34 @@ def matte_video(
 
     If an encoder on a GPU fails on the way, everything is done once more in software.
 
+    Args:
+        source: a media file.
+        target: the file to write; its suffix is that of the output type.
+        model: a connection to the server.
+        options: what is wished for.
+        limits: what the machine allows; None: the usual limits, and codecs in software.
+        on_progress: called in this thread after each chunk.
+        cancelled: set by another thread to stop.
+
     Raises:
         InputError: the source cannot be decoded.
         ServerError: the Triton server failed.
         OutputError: the target cannot be written.
         StoppedError: `cancelled` was set.
     """
+    run = _Run(source, target, model, options, limits or Limits(), on_progress, cancelled)
     try:
-        return _matte_video(source, target, model, options, on_progress, cancelled)
+        return run.matte()
     except HardwareEncoderError as exc:
         say_once(f"A video is matted again, with codecs in software: {exc}")
-    software = replace(options, hardware=Hardware())
-    return _matte_video(source, target, model, software, on_progress, cancelled)
-
-
-def _matte_video(
-    source: Path,
-    target: Path,
-    model: MattingModel,
-    options: MatteOptions,
-    on_progress: Callable[[MatteProgress], None] | None,
-    cancelled: threading.Event | None,
-) -> MatteResult:
-    started_s = time.monotonic()
-    watches, cuts, warnings = _Watches(), list[int](), list[str]()
-    with ExitStack() as stack:
-        in_planes = model.takes_planes and takes_planes(options)
-        reader = stack.enter_context(VideoReader(source, options, takes_planes=in_planes))
-        info = reader.info
-        backdrop = stack.enter_context(
-            open_backdrop(options.background or GREEN, info, options.limits)
-        )
-        sound = _open_sound(stack, source, options, info, warnings)
-        writer = stack.enter_context(
-            open_writer(target, options, info, backdrop=backdrop, sound=sound)
-        )
-        count = _chunk_frames(options, info)
-        session = stack.enter_context(_session(model, options, info, count))
-        for chunk in _decode_and_matte(stack, reader, session, options, count, watches, cuts):
-            _check_cancelled(cancelled)
-            with watches.encode:
-                writer.write(chunk)
-            if on_progress is not None:
-                on_progress(MatteProgress(writer.frames_written, info.frame_count_from_header))
-        if reader.damaged_packets:
-            warnings.append(
-                f"{reader.damaged_packets} packets of the video are damaged; what could be "
-                "decoded was matted"
-            )
-    return MatteResult(
-        path=target,
-        files=writer.files,
-        output_type=options.output_type,
-        width_pixels=info.width_pixels,
-        height_pixels=info.height_pixels,
-        frames=writer.frames_written,
-        warm_up_frames=session.warm_up_frames,
-        cuts=len(cuts),
-        transport=session.transport_name,
-        pixel_layout=info.layout.name,
-        video_decoder=reader.decoder,
-        video_encoder=writer.encoder,
-        average_fps=float(info.average_fps),
-        duration_seconds=info.duration_seconds or writer.frames_written / float(info.average_fps),
-        bytes=sum(path.stat().st_size for path in writer.files.values()),
-        downsample_ratio=options.ratio_for(info.width_pixels, info.height_pixels),
-        model_version=session.model_version,
-        processing_seconds=time.monotonic() - started_s,
-        stage_seconds=watches.read(),
-        warnings=tuple(warnings),
-    )
+    return replace(run, limits=run.limits.in_software()).matte()
 
 
 def transcode(
     source: Path,
     target: Path,
     options: MatteOptions,
+    limits: Limits,
     *,
     cancelled: threading.Event | None = None,
 ) -> None:
@@ -181,7 +133,7 @@ def transcode(
         InputError, OutputError, StoppedError: as `matte_video`.
     """
     with ExitStack() as stack:
-        reader = stack.enter_context(VideoReader(source, options, keeps_alpha=True))
+        reader = stack.enter_context(VideoReader(source, options, limits, keeps_alpha=True))
         sound = _open_sound(stack, source, options, reader.info, [])
         writer = stack.enter_context(open_writer(target, options, reader.info, sound=sound))
         for chunk in reader.mattes():
@@ -197,36 +149,126 @@ class _Watches:
         return StageSeconds(self.decode.seconds, self.matte.seconds, self.encode.seconds)
 
 
-def _decode_and_matte(
-    stack: ExitStack,
-    reader: VideoReader,
-    session: MattingSession,
-    options: MatteOptions,
-    frames_per_chunk: int,
-    watches: _Watches,
-    cuts: list[int],
-) -> Iterator[MatteChunk]:
-    """Decode and matte in the background, each in its own thread; `cuts` gets their times."""
-    decoded = timed(reader.chunks(frames_per_chunk), watches.decode)
-    if options.warm_start:
-        decoded = with_warm_up(
-            decoded,
-            frames_per_chunk=frames_per_chunk,
-            layout=reader.info.layout,
-            on_cut=cuts.append,
+@dataclass(frozen=True)
+class _Run:
+    """One video on its way through the stages; what is noted on the way goes into the result."""
+
+    source: Path
+    target: Path
+    model: MattingModel
+    options: MatteOptions
+    limits: Limits
+    on_progress: Callable[[MatteProgress], None] | None
+    cancelled: threading.Event | None
+    watches: _Watches = field(default_factory=_Watches, init=False)
+    cuts: list[int] = field(default_factory=list, init=False)
+    """Timestamps of the frames that start a scene after a cut."""
+    warnings: list[str] = field(default_factory=list, init=False)
+
+    def matte(self) -> MatteResult:
+        started_s = time.monotonic()
+        with ExitStack() as stack:
+            reader = stack.enter_context(self._reader())
+            writer = stack.enter_context(self._writer(stack, reader.info))
+            count = self._frames_per_chunk(reader.info)
+            session = stack.enter_context(self._session(reader.info, count))
+            for chunk in self._mattes(stack, reader, session, count):
+                self._write(writer, chunk, reader.info)
+            self._note_damage(reader)
+        return self._result(reader, session, writer, time.monotonic() - started_s)
+
+    def _reader(self) -> VideoReader:
+        in_planes = self.model.takes_planes and takes_planes(self.options)
+        return VideoReader(self.source, self.options, self.limits, takes_planes=in_planes)
+
+    def _writer(self, stack: ExitStack, info: VideoInfo) -> Writer:
+        background = self.options.background or GREEN
+        backdrop = stack.enter_context(open_backdrop(background, info, self.limits))
+        sound = _open_sound(stack, self.source, self.options, info, self.warnings)
+        return open_writer(
+            self.target,
+            self.options,
+            info,
+            hardware=self.limits.hardware,
+            backdrop=backdrop,
+            sound=sound,
         )
-    staged = session.staged(decoded)
-    chunks = stack.enter_context(Prefetch(staged, depth=_QUEUE_DEPTH, name="decode"))
-    mattes = session.matte_all(chunks, watches.matte)
-    return stack.enter_context(Prefetch(mattes, depth=_QUEUE_DEPTH, name="matte"))
 
+    def _frames_per_chunk(self, info: VideoInfo) -> int:
+        return self.options.frames_per_request or frames_per_request(
+            info.width_pixels,
+            info.height_pixels,
+            on_gpu=self.model.runs_on_gpu,
+            layout=info.layout,
+            queue_depth=_QUEUE_DEPTH,
+        )
 
-def _session(
-    model: MattingModel, options: MatteOptions, info: VideoInfo, frames_per_chunk: int
-) -> MattingSession:
-    width, height = info.width_pixels, info.height_pixels
-    largest_chunk = ChunkShape(frames_per_chunk, height, width)
-    return model.session(options.ratio_for(width, height), largest_chunk, info.layout)
+    def _session(self, info: VideoInfo, frames_per_chunk: int) -> MattingSession:
+        width, height = info.width_pixels, info.height_pixels
+        return self.model.session(
+            self.options.ratio_for(width, height),
+            ChunkShape(frames_per_chunk, height, width),
+            info.layout,
+            queue_depth=_QUEUE_DEPTH,
+        )
+
+    def _mattes(
+        self, stack: ExitStack, reader: VideoReader, session: MattingSession, frames_per_chunk: int
+    ) -> Iterator[MatteChunk]:
+        """Decode and matte, each in a thread of its own."""
+        decoded = timed(reader.chunks(frames_per_chunk), self.watches.decode)
+        if self.options.warm_start:
+            decoded = with_warm_up(
+                decoded,
+                frames_per_chunk=frames_per_chunk,
+                layout=reader.info.layout,
+                on_cut=self.cuts.append,
+            )
+        staged = session.staged(decoded)
+        chunks = stack.enter_context(Prefetch(staged, depth=_QUEUE_DEPTH, name="decode"))
+        mattes = session.matte_all(chunks, self.watches.matte)
+        return stack.enter_context(Prefetch(mattes, depth=_QUEUE_DEPTH, name="matte"))
+
+    def _write(self, writer: Writer, chunk: MatteChunk, info: VideoInfo) -> None:
+        _check_cancelled(self.cancelled)
+        with self.watches.encode:
+            writer.write(chunk)
+        if self.on_progress is not None:
+            self.on_progress(MatteProgress(writer.frames_written, info.frame_count_from_header))
+
+    def _note_damage(self, reader: VideoReader) -> None:
+        if reader.damaged_packets:
+            self.warnings.append(
+                f"{reader.damaged_packets} packets of the video are damaged; what could be "
+                "decoded was matted"
+            )
+
+    def _result(
+        self, reader: VideoReader, session: MattingSession, writer: Writer, seconds: float
+    ) -> MatteResult:
+        info, frames = reader.info, writer.frames_written
+        return MatteResult(
+            path=self.target,
+            files=writer.files,
+            output_type=self.options.output_type,
+            width_pixels=info.width_pixels,
+            height_pixels=info.height_pixels,
+            frames=frames,
+            warm_up_frames=session.warm_up_frames,
+            cuts=len(self.cuts),
+            transport=session.transport_name,
+            pixel_layout=info.layout.name,
+            video_decoder=reader.decoder,
+            video_encoder=writer.encoder,
+            average_fps=float(info.average_fps),
+            duration_seconds=info.duration_seconds or frames / float(info.average_fps),
+            bytes=sum(path.stat().st_size for path in writer.files.values()),
+            downsample_ratio=self.options.ratio_for(info.width_pixels, info.height_pixels),
+            model_version=session.model_version,
+            processing_seconds=seconds,
+            stage_seconds=self.watches.read(),
+            warnings=tuple(self.warnings),
+        )
 
 
 def _open_sound(
@@ -247,15 +289,6 @@ def _open_sound(
         end_seconds=end_seconds,
     )
     return sound and stack.enter_context(sound)
-
-
-def _chunk_frames(options: MatteOptions, info: VideoInfo) -> int:
-    if options.frames_per_request is not None:
-        return options.frames_per_request
-    on_gpu = options.hardware.has_gpu
-    return frames_per_request(
-        info.width_pixels, info.height_pixels, on_gpu=on_gpu, layout=info.layout
-    )
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:

@@ -6,7 +6,6 @@ driver, which finds none to use, here as on a machine that has one.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,7 +37,7 @@ from rvm_client.encode.yuv import yuv_frame
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.machine import Hardware
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import UInt8Array, plane_rows
 
@@ -71,7 +70,7 @@ def test_a_gpu_is_looked_for_where_the_setting_allows_it(
     assert Hardware.configured(Settings()).device_folder == Path("/dev")
     monkeypatch.setenv("RVM_HARDWARE_CODECS", "off")
     assert not Hardware.configured(Settings()).has_gpu
-    assert not MatteOptions().hardware.has_gpu
+    assert not Limits().hardware.has_gpu
     assert not Hardware(tmp_path).has_gpu
     (tmp_path / "nvidiactl").touch()
     assert Hardware(tmp_path).has_gpu
@@ -80,8 +79,10 @@ def test_a_gpu_is_looked_for_where_the_setting_allows_it(
 # --- Decoding
 
 
-def read(path: Path, options: MatteOptions) -> tuple[list[int], tuple[int, ...], str]:
-    with VideoReader(path, options) as reader:
+def read(
+    path: Path, options: MatteOptions, hardware: Hardware
+) -> tuple[list[int], tuple[int, ...], str]:
+    with VideoReader(path, options, Limits(hardware=hardware)) as reader:
         chunks = list(reader.chunks(8))
         indices = [read_index(picture) for chunk in chunks for picture in chunk.src]
         return indices, tuple(p for chunk in chunks for p in chunk.pts), reader.decoder
@@ -93,9 +94,9 @@ def read(path: Path, options: MatteOptions) -> tuple[list[int], tuple[int, ...],
 def test_what_no_gpu_decodes_is_decoded_by_software(
     clip: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture, options: MatteOptions
 ) -> None:
-    by_software = read(clip, options)
+    by_software = read(clip, options, Hardware())
     for _ in range(2):
-        assert read(clip, replace(options, hardware=gpu)) == by_software
+        assert read(clip, options, gpu) == by_software
     assert by_software[2] == "h264"
     assert [(r.levelno, r.name) for r in caplog.records] == [(logging.WARNING, machine.__name__)]
     assert "A source of h264 is decoded by software: " in caplog.text
@@ -108,7 +109,7 @@ def test_what_suits_no_gpu_is_not_tried_on_one(
     odd = write_frames(tmp_path / "odd.webm", [frame_of(picture[:191])], codec="libvpx-vp9")
     full_chroma = write_clip(tmp_path / "444.mp4", [picture], pix_fmt="yuv444p")
     for path in (odd, full_chroma):
-        assert read(path, MatteOptions(hardware=gpu))[0] == [5]
+        assert read(path, MatteOptions(), gpu)[0] == [5]
     assert not caplog.records
 
 
@@ -197,8 +198,8 @@ def matte_chunk(count: int) -> MatteChunk:
 def write(path: Path, output_type: OutputType, hardware: Hardware) -> tuple[list[bytes], str]:
     """The files' contents, and the encoder's name."""
     path.parent.mkdir()
-    options = MatteOptions(output_type, hardware=hardware)
-    with open_writer(path, options, video_info()) as writer:
+    options = MatteOptions(output_type)
+    with open_writer(path, options, video_info(), hardware=hardware) as writer:
         writer.write(matte_chunk(12))
     assert sorted(path.parent.iterdir()) == sorted(writer.files.values())
     return [file.read_bytes() for file in writer.files.values()], writer.encoder
@@ -298,7 +299,8 @@ def test_a_gpu_that_gives_up_on_the_way_says_so(tmp_path: Path, gpu: Hardware) -
         MOV,
         lambda picture: yuv_frame(picture.fgr, "yuv420p"),
         video_info(),
-        MatteOptions(hardware=gpu),
+        MatteOptions(),
+        gpu,
     )
     file.open()
     assert file.encoder == "dnxhd"

@@ -12,13 +12,14 @@ from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.server import TritonServer
 
 FRAMES = 24
+OPTIONS = MatteOptions(frames_per_request=4, warm_start=False)
 
 # Stands for a GPU: it begins, and gives up at pictures that need more bits than it may use.
 GIVES_UP = VideoFormat(
@@ -36,13 +37,13 @@ GIVES_UP = VideoFormat(
 
 
 @pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MatteOptions:
+def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Limits:
     """With a GPU, of which the driver knows nothing."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     folder = tmp_path / "dev"
     folder.mkdir()
     (folder / "nvidiactl").touch()
-    return MatteOptions(hardware=Hardware(folder), frames_per_request=4, warm_start=False)
+    return Limits(hardware=Hardware(folder))
 
 
 @pytest.fixture
@@ -55,10 +56,10 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_job_goes_on_where_the_gpu_does_not(
-    clip: Path, tmp_path: Path, options: MatteOptions, echo_server: TritonServer
+    clip: Path, tmp_path: Path, limits: Limits, echo_server: TritonServer
 ) -> None:
     with MattingModel(echo_server.grpc_url) as model:
-        result = matte_video(clip, tmp_path / "out.mp4", model, options)
+        result = matte_video(clip, tmp_path / "out.mp4", model, OPTIONS, limits)
     assert (result.video_decoder, result.video_encoder) == ("h264", "libx264")
     assert result.frames == len(list(read_frames(result.path))) == FRAMES
 
@@ -66,7 +67,7 @@ def test_a_job_goes_on_where_the_gpu_does_not(
 def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
     clip: Path,
     tmp_path: Path,
-    options: MatteOptions,
+    limits: Limits,
     echo_server: TritonServer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -79,7 +80,8 @@ def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
             clip,
             tmp_path / "out.mov",
             model,
-            options,
+            OPTIONS,
+            limits,
             on_progress=lambda done: progress.append(done.frames_done),
         )
     assert result.video_encoder == "libx264"
@@ -88,7 +90,7 @@ def test_a_job_is_done_again_where_the_gpu_gives_up_on_the_way(
     assert progress.count(4) == 2
     assert progress[-1] == FRAMES
     with MattingModel(echo_server.grpc_url) as model:
-        matte_video(clip, tmp_path / "another.mov", model, options)
+        matte_video(clip, tmp_path / "another.mov", model, OPTIONS, limits)
     # A worker does many jobs, each in a folder of its own.
     again = [r for r in caplog.records if "matted again, with codecs in software" in r.message]
     assert [(r.levelno, "dnxhd failed" in r.message) for r in again] == [(logging.WARNING, True)]

@@ -16,8 +16,7 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
-from rvm_client.machine import Hardware, share_one_heap, stop_on_signals
-from rvm_client.options import Limits
+from rvm_client.machine import share_one_heap, stop_on_signals
 from rvm_client.server import ServerOptions, StartingServer
 
 if TYPE_CHECKING:
@@ -60,11 +59,7 @@ def matte(
         settings = load_settings()
         behind = background_of(background)
         known = Path() if isinstance(behind, str) else behind
-        options = replace(
-            matte_options(output, background=known, **flags),
-            limits=Limits.configured(settings),
-            hardware=Hardware.configured(settings),
-        )
+        options = matte_options(output, background=known, **flags)
         with ExitStack() as stack:
             server: StartingServer | str | None = triton_url or settings.triton_url
             if server is None:

@@ -24,7 +24,7 @@ from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.matte import MattingModel
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer
 
@@ -52,17 +52,17 @@ def do_job(
     Raises:
         RvmError: whatever went wrong.
     """
-    options = job.options
+    options, limits = job.options, Limits.configured(settings)
     _check_paths(job.output, options, job.contact_sheet)
     with ExitStack() as stack:
         if job.background_url is not None:
             file = stack.enter_context(_local_file(job.background_url, settings))
             options = replace(options, background=file)
         path = stack.enter_context(_local_file(job.source, settings))
-        check_source(path, options)
+        check_source(path, options, limits)
         model = stack.enter_context(_model(server, settings))
         progress = stack.enter_context(_progress_bar(quiet=quiet))
-        result = matte_video(path, job.output, model, options, on_progress=progress)
+        result = matte_video(path, job.output, model, options, limits, on_progress=progress)
         if job.contact_sheet is not None:
             write_contact_sheet(
                 path,

@@ -14,7 +14,7 @@ from rvm_client.decode.nvdec import HardwareError, NvdecDecoder, suits
 from rvm_client.decode.software import SoftwareDecoder
 from rvm_client.decode.stream import DamageError, Source
 from rvm_client.errors import InputError
-from rvm_client.machine import Hardware, say_once
+from rvm_client.machine import say_once
 from rvm_client.options import Limits
 
 
@@ -53,22 +53,15 @@ class SourceDecoder(Closing):
 
     Args:
         path: a media file.
-        limits: what its pictures may be at most; None for a file of our own.
+        limits: what its pictures may be at most, and where a GPU may be; None for a file of our
+            own, which is decoded in software.
         keeps_alpha: decode the alpha of WebM files too.
-        hardware: where a GPU may be.
 
     Raises:
         InputError: the file cannot be opened, has no video stream, or too large a picture.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        limits: Limits | None,
-        *,
-        keeps_alpha: bool = False,
-        hardware: Hardware | None = None,
-    ) -> None:
+    def __init__(self, path: Path, limits: Limits | None, *, keeps_alpha: bool = False) -> None:
         self._path = path
         source = Source(path, limits, keeps_alpha)
         many_at_once = SoftwareDecoder(source)
@@ -78,7 +71,7 @@ class SourceDecoder(Closing):
         self._slower: list[Callable[[], Decoder]] = [
             partial(SoftwareDecoder, source, one_at_a_time=True)
         ]
-        has_gpu = hardware is not None and hardware.has_gpu and not keeps_alpha
+        has_gpu = limits is not None and limits.hardware.has_gpu and not keeps_alpha
         if has_gpu and suits(many_at_once.stream):
             many_at_once.close()
             self._decoder = NvdecDecoder(source, self._codec)

@@ -10,10 +10,10 @@ from rvm_client.decode.header import SourceHeader
 from rvm_client.decode.limits import check_duration, check_frames
 from rvm_client.decode.trim import SourceRange
 from rvm_client.frames import VideoInfo
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 
 
-def check_header(path: Path, header: SourceHeader, options: MatteOptions) -> None:
+def check_header(path: Path, header: SourceHeader, options: MatteOptions, limits: Limits) -> None:
     """Refuse what is above a limit by its own header, before anything is decoded.
 
     Raises:
@@ -21,9 +21,9 @@ def check_header(path: Path, header: SourceHeader, options: MatteOptions) -> Non
     """
     seconds = _kept_seconds(header, options)
     if seconds is not None:
-        check_duration(path, seconds, options.limits)
+        check_duration(path, seconds, limits)
     if _is_whole(options):
-        check_frames(path, header.frames, options.limits)
+        check_frames(path, header.frames, limits)
 
 
 def describe(

@@ -17,8 +17,7 @@ from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
 from rvm_client.decode.trim import Place, open_range
 from rvm_client.frames import MatteChunk, Role, SourceChunk
-from rvm_client.machine import Hardware
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.pixels import UInt8Array
 
 
@@ -33,6 +32,7 @@ class VideoReader(Closing):
         path: a media file.
         options: `start_seconds`, `end_seconds` and the bounds of the picture choose what comes
             out; with `warm_start`, frames before the start come first, with the role WARM_UP.
+        limits: what the source may be at most, and where a GPU may be.
         keeps_alpha: decode the alpha of WebM files too, for `mattes`.
         takes_planes: whether frames may come as I420; they do where that is how they are stored
             and nothing has to be done to them. `info.layout` says which.
@@ -46,18 +46,17 @@ class VideoReader(Closing):
         self,
         path: Path,
         options: MatteOptions | None = None,
+        limits: Limits | None = None,
         *,
         keeps_alpha: bool = False,
         takes_planes: bool = False,
     ) -> None:
-        options = options or MatteOptions()
+        options, limits = options or MatteOptions(), limits or Limits()
         self._is_accurate = options.prefer_quality
-        self._decoder = SourceDecoder(
-            path, options.limits, keeps_alpha=keeps_alpha, hardware=options.hardware
-        )
+        self._decoder = SourceDecoder(path, limits, keeps_alpha=keeps_alpha)
         try:
-            check_header(path, self._decoder.header, options)
-            self._range = open_range(path, self._decoder, options)
+            check_header(path, self._decoder.header, options, limits)
+            self._range = open_range(path, self._decoder, options, limits)
             self._geometry = geometry(
                 self._range.first_frame,
                 self._decoder.header.sample_aspect_ratio,
@@ -128,12 +127,12 @@ class VideoReader(Closing):
             yield MatteChunk(picture[..., :3], picture[..., 3], (place.pts,))
 
 
-def check_source(path: Path, options: MatteOptions) -> None:
+def check_source(path: Path, options: MatteOptions, limits: Limits) -> None:
     """Open the file and decode a frame, so that a bad one is refused before anything costly.
 
     Raises:
         InputError: as VideoReader.
     """
     # One frame is not worth waking a GPU for.
-    with VideoReader(path, replace(options, hardware=Hardware())):
+    with VideoReader(path, options, limits.in_software()):
         pass

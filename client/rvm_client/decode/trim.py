@@ -14,7 +14,7 @@ from rvm_client.decode.limits import check_duration, check_frames
 from rvm_client.decode.timeline import Timeline
 from rvm_client.errors import InputError
 from rvm_client.frames import Role
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 
 # Frames before the start of a trimmed video that warm the model's state up.
 _LEAD_FRAMES = 15
@@ -58,7 +58,9 @@ class SourceRange:
     where a limit is passed, or the picture changes its size."""
 
 
-def open_range(path: Path, decoder: SourceDecoder, options: MatteOptions) -> SourceRange:
+def open_range(
+    path: Path, decoder: SourceDecoder, options: MatteOptions, limits: Limits
+) -> SourceRange:
     """Decode up to the first frame of the part that is asked for.
 
     Raises:
@@ -69,6 +71,7 @@ def open_range(path: Path, decoder: SourceDecoder, options: MatteOptions) -> Sou
     part = _Part(
         path,
         options,
+        limits,
         first,
         time_base=_timeline(decoder).time_base,
         start=_exact(options.start_seconds) or Fraction(0),
@@ -146,6 +149,7 @@ class _Part:
 
     path: Path
     options: MatteOptions
+    limits: Limits
     first: _TimedFrame
     """The first frame of the file."""
     time_base: Fraction
@@ -168,8 +172,8 @@ class _Part:
             while lead:
                 yield lead.popleft(), Role.WARM_UP
             count += 1
-            check_frames(self.path, count, self.options.limits)
-            check_duration(self.path, seconds - self.start, self.options.limits)
+            check_frames(self.path, count, self.limits)
+            check_duration(self.path, seconds - self.start, self.limits)
             yield timed, Role.FRAMES
         if not count:
             raise InputError(self._says_empty(float(self._seconds(timed.end_pts))))

@@ -43,9 +43,8 @@ class PngSequence(OutputFile):
 
     def _write(self, picture: Picture) -> None:
         self._times.append(f"{1000 * picture.seconds:.3f}")
-        # Copies: where frames lie in shared memory, the next ones soon take their place.
-        colour, alpha = picture.fgr.copy(), picture.pha.copy()
-        self._waiting.append(self._pool.submit(encode_png, colour, alpha))
+        kept = picture.kept()
+        self._waiting.append(self._pool.submit(encode_png, kept.fgr, kept.pha))
         while len(self._waiting) > self._workers:
             self._store_next()
 

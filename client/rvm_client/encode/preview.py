@@ -47,10 +47,7 @@ class Preview(OutputFile):
 
     def _write(self, picture: Picture) -> None:
         if self._is_wanted():
-            # A copy: the arrays are views of a whole chunk, which need not wait for the end.
-            self._kept = Picture(
-                picture.fgr.copy(), picture.pha.copy(), picture.pts, picture.seconds
-            )
+            self._kept = picture.kept()
         self._count += 1
 
     def _is_wanted(self) -> bool:

@@ -1,7 +1,6 @@
 """One video file: a container, an encoder, the tags of colour and shape."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.encode.segments import SegmentEncoder, frame_bytes, plan_segments
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
-from rvm_client.machine import available_cores, meaning, say_once
+from rvm_client.machine import Hardware, available_cores, meaning, say_once
 from rvm_client.options import MatteOptions
 
 FrameMaker = Callable[[Picture], av.VideoFrame]
@@ -46,8 +45,8 @@ class Sound(Protocol):
 class VideoFile(OutputFile):
     """Encodes pictures, and sound where there is some, into one video; see OutputFile.
 
-    Where there is an NVIDIA GPU, its encoder is tried first. In software, where one encoder
-    cannot use all `cores` (None: those there are), several encode segments side by side.
+    Where `hardware` has an NVIDIA GPU, its encoder is tried first. In software, where one encoder
+    cannot use all cores, several encode segments side by side.
 
     Raises:
         HardwareEncoderError: the GPU's encoder gave up on the way.
@@ -60,18 +59,18 @@ class VideoFile(OutputFile):
         make_frame: FrameMaker,
         info: VideoInfo,
         options: MatteOptions,
+        hardware: Hardware,
         sound: Sound | None = None,
-        cores: int | None = None,
     ) -> None:
         super().__init__(path)
         self._format = format_
         self._make_frame = make_frame
         self._info = info
         self._options = options
+        self._hardware = hardware
         self._size = _size(format_, info)
         self._sound = sound
         self._end_pts = 0
-        self._cores = cores or available_cores()
         self._segments: SegmentEncoder | None = None
         self._container: OutputContainer | None = None
 
@@ -84,18 +83,18 @@ class VideoFile(OutputFile):
             self._sound.add_to(self._container)
 
     def _begins_on_gpu(self) -> bool:
-        hardware = self._format.hardware
-        if hardware is None or not self._options.hardware.has_gpu:
+        encoder = self._format.hardware
+        if encoder is None or not self._hardware.has_gpu:
             return False
-        if hardware.codec not in av.codecs_available:
+        if encoder.codec not in av.codecs_available:
             return False
         try:
-            self._begin(hardware)
+            self._begin(encoder)
             # FFmpeg would open it with the first frame, too late for another one.
             self._stream.codec_context.open()
         except av.error.FFmpegError as exc:
             say_once(
-                f"A video is encoded by {self._format.codec} and not by {hardware.codec}: "
+                f"A video is encoded by {self._format.codec} and not by {encoder.codec}: "
                 f"{meaning(exc)}"
             )
             # Nothing has been written: the file is opened with the first packet.
@@ -121,7 +120,7 @@ class VideoFile(OutputFile):
         if cores_per_encoder is None or self._options.bitrate_bits_per_second is not None:
             return None
         waiting_bytes = frame_bytes(self._format.pix_fmt, *self._size)
-        plan = plan_segments(self._cores, cores_per_encoder, waiting_bytes)
+        plan = plan_segments(available_cores(), cores_per_encoder, waiting_bytes)
         if plan.encoders == 1:
             return None
         contexts = [self._stream.codec_context]
@@ -144,9 +143,8 @@ class VideoFile(OutputFile):
         if self._segments is None:
             self._mux(self._encode(self._frame(picture)))
             return
-        # The arrays are valid only until the next chunks; the frame is made later.
-        kept = replace(picture, fgr=picture.fgr.copy(), pha=picture.pha.copy())
-        self._mux(self._segments.encode(partial(self._frame, kept)))
+        # The frame is made later.
+        self._mux(self._segments.encode(partial(self._frame, picture.kept())))
 
     def _frame(self, picture: Picture) -> av.VideoFrame:
         frame = self._make_frame(picture)

@@ -1,7 +1,7 @@
 """Alpha mattes and foregrounds to the files of the output.
 
 `open_writer` chooses the files: `video_file` writes videos, `png_sequence` a zip of pictures,
-`poster` the preview. All of them appear, or none does.
+`preview` the picture. All of them appear, or none does.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk, Picture, VideoInfo
+from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN, I420
@@ -126,6 +127,7 @@ def open_writer(
     options: MatteOptions,
     info: VideoInfo,
     *,
+    hardware: Hardware | None = None,
     backdrop: Backdrop | None = None,
     sound: Sound | None = None,
 ) -> Writer:
@@ -135,25 +137,24 @@ def open_writer(
         target: the file to write; the matte of `foreground_and_matte` lies beside it.
         options: output type, quality and preview.
         info: size, times, tags and layout of the frames; planes only where `takes_planes`.
+        hardware: where a GPU may be that encodes; None: nowhere.
         backdrop: what `greenscreen` puts behind the person; None is the green.
         sound: goes into the file with the role `output`, if that is a video.
     """
     files: dict[FileRole, OutputFile] = {}
-    layout = planar_frames if isinstance(info.layout, I420) else rgb_frames
-    makers = layout.frame_makers(backdrop or ColourBackdrop(GREEN))
+    frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
+    makers = frames_of.frame_makers(backdrop or ColourBackdrop(GREEN))
 
-    def add(role: FileRole, path: Path, make_frame: FrameMaker) -> None:
+    def video(path: Path, make_frame: FrameMaker, sound: Sound | None) -> VideoFile:
         format_ = VIDEO_FORMATS[options.output_type]
-        files[role] = VideoFile(
-            path, format_, make_frame, info, options, sound if role is FileRole.OUTPUT else None
-        )
+        return VideoFile(path, format_, make_frame, info, options, hardware or Hardware(), sound)
 
-    if options.output_type is OutputType.PNG_SEQUENCE:
+    if not options.output_type.facts.is_video:
         files[FileRole.OUTPUT] = PngSequence(target)
     else:
-        add(FileRole.OUTPUT, target, makers[options.output_type])
-    if options.output_type is OutputType.FOREGROUND_AND_MATTE:
-        add(FileRole.MATTE, matte_path(target), makers[OutputType.MATTE])
+        files[FileRole.OUTPUT] = video(target, makers[options.output_type], sound)
+    if FileRole.MATTE in options.output_type.facts.roles:
+        files[FileRole.MATTE] = video(matte_path(target), makers[OutputType.MATTE], None)
     if options.preview is not None:
         files[FileRole.PREVIEW] = Preview(options.preview, info)
     return _FilesWriter(files, info)

@@ -1,16 +1,14 @@
 """How many frames go to the model in one request."""
 
 from rvm_client.matte.shared_region import free_bytes
-from rvm_client.matte.transport import SLOTS, ChunkShape
-from rvm_client.pixels import RGB, PixelLayout
+from rvm_client.matte.transport import ChunkShape, ring_slots
+from rvm_client.pixels import PixelLayout
 
 # A processor gains nothing from more frames at once, and each frame of 1920x1080 costs 50 MB on
 # the way. A GPU does: it is idle between requests.
 _PIXELS_ON_PROCESSOR = 2 * 1920 * 1080
 _PIXELS_ON_GPU = 4 * 1920 * 1080
 _MAX_FRAMES = 8
-# The embedded server takes as much of the same memory for the pixels as one slot each way.
-_COPIES = SLOTS + 1
 
 
 def frames_per_request(
@@ -18,21 +16,25 @@ def frames_per_request(
     height_pixels: int,
     *,
     on_gpu: bool,
-    layout: PixelLayout = RGB,
-    shared_bytes: int | None = None,
+    layout: PixelLayout,
+    queue_depth: int,
 ) -> int:
     """T for frames of this size, 1 to 8.
 
     Args:
         width_pixels, height_pixels: of a frame.
-        on_gpu: whether this machine has a GPU, on which the model then runs.
+        on_gpu: whether the model runs on a GPU.
         layout: of the frames.
-        shared_bytes: what is free of the machine's shared memory; None: ask. A container has
-            64 MB unless it is given more.
+        queue_depth: chunks that wait between two stages.
+
+    Requests take no more shared memory than is free: a container has 64 MB unless it is given
+    more.
     """
     pixels = width_pixels * height_pixels
     wanted = min((_PIXELS_ON_GPU if on_gpu else _PIXELS_ON_PROCESSOR) // pixels, _MAX_FRAMES)
-    one_frame = _COPIES * ChunkShape(1, height_pixels, width_pixels).slot_bytes(layout)
-    room = (free_bytes() if shared_bytes is None else shared_bytes) // one_frame
+    # The embedded server takes as much of the same memory for the pixels as one slot each way.
+    copies = ring_slots(queue_depth) + 1
+    one_frame = copies * ChunkShape(1, height_pixels, width_pixels).slot_bytes(layout)
+    room = free_bytes() // one_frame
     # Without room for one frame they all go in messages, where this limit is none.
     return max(1, min(wanted, room) if room else wanted)

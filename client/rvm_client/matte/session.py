@@ -68,7 +68,7 @@ class MattingModel(Closing):
                     wire.YUV_MODEL_NAME, wire.YUV_INPUTS, request_timeout_s
                 )
                 if prefers_planes is None:
-                    prefers_planes = self._runs_on_gpu(wire.YUV_MODEL_NAME)
+                    prefers_planes = self._models[I420.name].runs_on_gpu
         except BaseException:
             self._client.close()
             raise
@@ -83,11 +83,18 @@ class MattingModel(Closing):
         """Whether planes are to be sent: the server has the model for them, and does it fast."""
         return self._prefers_planes and I420.name in self._models
 
+    @property
+    def runs_on_gpu(self) -> bool:
+        """Whether the server runs the model on a GPU."""
+        return self._models[RGB.name].runs_on_gpu
+
     def session(
         self,
         downsample_ratio: float,
         largest_chunk: ChunkShape | None = None,
         layout: PixelLayout = RGB,
+        *,
+        queue_depth: int = 1,
     ) -> "MattingSession":
         """A new video: empty recurrent state.
 
@@ -98,9 +105,10 @@ class MattingModel(Closing):
             downsample_ratio: 0 < ratio <= 1.
             largest_chunk: the most frames of a request, and their size.
             layout: of the frames; planes only where the server has the model for them.
+            queue_depth: chunks that wait before the model, and results that wait behind it.
         """
         model = self._models[layout.name]
-        transport = self._transport(model, downsample_ratio, largest_chunk, layout)
+        transport = self._transport(model, downsample_ratio, largest_chunk, layout, queue_depth)
         return MattingSession(self, transport, model.version)
 
     def infer(
@@ -143,11 +151,14 @@ class MattingModel(Closing):
         downsample_ratio: float,
         largest_chunk: ChunkShape | None,
         layout: PixelLayout,
+        queue_depth: int,
     ) -> Transport:
         if largest_chunk is not None and _is_on_this_machine(self.url):
             try:
                 with self.failing_clearly():
-                    return SharedMemoryTransport(model, downsample_ratio, layout, largest_chunk)
+                    return SharedMemoryTransport(
+                        model, downsample_ratio, layout, largest_chunk, queue_depth
+                    )
             except SharedMemoryError as exc:
                 _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)
         return GrpcTransport(model, downsample_ratio, layout)
@@ -175,7 +186,14 @@ class MattingModel(Closing):
                 "the wire contract of this client; serve a model that rvm-export made"
             )
         version = max(metadata.versions, key=int, default="?")
-        return ModelAddress(self._client, model_name, version, state_dtype, request_timeout_s)
+        return ModelAddress(
+            self._client,
+            model_name,
+            version,
+            state_dtype,
+            request_timeout_s,
+            self._runs_on_gpu(model_name),
+        )
 
 
 class MattingSession(Closing):
@@ -212,8 +230,8 @@ class MattingSession(Closing):
     def matte_all(self, chunks: Iterable[SourceChunk], watch: Stopwatch) -> Iterator[MatteChunk]:
         """Matte a whole video of staged chunks, in order; `watch` gets the time of the requests.
 
-        Of chunks that are there for a warm start nothing comes out. In shared memory a result
-        is valid until the second one after it is asked for.
+        Of chunks that are there for a warm start nothing comes out. How long a result is valid,
+        MatteChunk says.
         """
         for chunk in chunks:
             with watch:

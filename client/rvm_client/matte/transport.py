@@ -16,8 +16,6 @@ from rvm_client import wire
 from rvm_client.matte.shared_region import SharedRegion
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
-# In each direction: one chunk is at work, one waits in the queue, one is being filled or read.
-SLOTS = 3
 _ALIGNMENT_BYTES = 4096
 # The states of the start of a video: the model takes them for zeros of any size.
 _START_SHAPE = (1, 1, 1, 1)
@@ -54,6 +52,7 @@ class ModelAddress:
     version: str
     state_dtype: str
     request_timeout_s: float
+    runs_on_gpu: bool
 
 
 class Transport(Protocol):
@@ -64,11 +63,12 @@ class Transport(Protocol):
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Bring the frames [T,...] of a later request to where they will be sent from.
 
-        May run ahead of `infer` in another thread, by two chunks at most.
+        May run ahead of `infer` in another thread: while one chunk is at work, as many may wait
+        as the queue holds.
         """
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        """fgr, as `src`, and pha [T,H,W] of staged frames. Valid for two more kept results."""
+        """fgr, as `src`, and pha [T,H,W] of staged frames; how long they live, see MatteChunk."""
 
     def reset(self) -> None:
         """Forget the recurrent state: a new video begins."""
@@ -116,7 +116,12 @@ class SharedMemoryTransport:
     name = "shared memory"
 
     def __init__(
-        self, model: ModelAddress, downsample_ratio: float, layout: PixelLayout, shape: ChunkShape
+        self,
+        model: ModelAddress,
+        downsample_ratio: float,
+        layout: PixelLayout,
+        shape: ChunkShape,
+        queue_depth: int,
     ) -> None:
         self._model = model
         self._shape = shape
@@ -124,8 +129,10 @@ class SharedMemoryTransport:
         self._constants = constant_inputs(downsample_ratio, layout)
         self._dtype = np.dtype(triton_to_np_dtype(model.state_dtype))
         state_sizes = _state_sizes(shape, downsample_ratio, self._dtype.itemsize)
-        self._layout = _Layout(self._picture_bytes, shape.pixels, state_sizes)
-        self._region = SharedRegion(model.client, self._layout.size_bytes)
+        self._plan = _RegionPlan(
+            ring_slots(queue_depth), self._picture_bytes, shape.pixels, state_sizes
+        )
+        self._region = SharedRegion(model.client, self._plan.size_bytes)
         self._next_input = self._next_output = 0
         self._current = 0
         self._state_shapes: list[tuple[int, ...]] = []
@@ -133,9 +140,9 @@ class SharedMemoryTransport:
 
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Copy into the next slot of the ring."""
-        slot = self._region.array(self._layout.inputs[self._next_input], src.shape, np.uint8)
+        slot = self._region.array(self._plan.inputs[self._next_input], src.shape, np.uint8)
         np.copyto(slot, src)
-        self._next_input = (self._next_input + 1) % SLOTS
+        self._next_input = (self._next_input + 1) % self._plan.slots
         return slot
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
@@ -143,7 +150,7 @@ class SharedMemoryTransport:
         inputs = [self._input(wire.SRC, (1, *src.shape), "UINT8", self._region.offset_of(src))]
         inputs += [*self._state_inputs(), *self._constants]
         pha_shape = (len(src), self._shape.height_pixels, self._shape.width_pixels)
-        fgr_offset = self._layout.outputs[self._next_output]
+        fgr_offset = self._plan.outputs[self._next_output]
         pha_offset = fgr_offset + self._picture_bytes
         target = 1 - self._current
         outputs = [
@@ -153,8 +160,8 @@ class SharedMemoryTransport:
                 self._output(name, size, offset)
                 for name, size, offset in zip(
                     wire.STATE_OUTPUTS,
-                    self._layout.state_sizes,
-                    self._layout.states[target],
+                    self._plan.state_sizes,
+                    self._plan.states[target],
                     strict=True,
                 )
             ),
@@ -165,7 +172,7 @@ class SharedMemoryTransport:
         self._current = target
         self._state_shapes = [tuple(result.get_output(name).shape) for name in wire.STATE_OUTPUTS]
         if keep:
-            self._next_output = (self._next_output + 1) % SLOTS
+            self._next_output = (self._next_output + 1) % self._plan.slots
         fgr = self._region.array(fgr_offset, src.shape, np.uint8)
         return fgr, self._region.array(pha_offset, pha_shape, np.uint8)
 
@@ -173,7 +180,7 @@ class SharedMemoryTransport:
         """See Transport."""
         self._current = 0
         self._state_shapes = [_START_SHAPE] * len(wire.STATE_INPUTS)
-        for offset in self._layout.states[0]:
+        for offset in self._plan.states[0]:
             self._region.array(offset, _START_SHAPE, self._dtype)[:] = 0
 
     def close(self) -> None:
@@ -181,7 +188,7 @@ class SharedMemoryTransport:
         self._region.close()
 
     def _state_inputs(self) -> list[triton.InferInput]:
-        offsets = self._layout.states[self._current]
+        offsets = self._plan.states[self._current]
         return [
             self._input(name, shape, self._model.state_dtype, offset)
             for name, shape, offset in zip(
@@ -203,20 +210,29 @@ class SharedMemoryTransport:
         return tensor
 
 
-class _Layout:
+class _RegionPlan:
     """Offsets in the region: slots for pixels in and out, and two sets of states in turn."""
 
-    def __init__(self, picture_bytes: int, alpha_bytes: int, state_sizes: list[int]) -> None:
+    def __init__(
+        self, slots: int, picture_bytes: int, alpha_bytes: int, state_sizes: list[int]
+    ) -> None:
+        self.slots = slots
         self.state_sizes = state_sizes
         self.size_bytes = 0
-        self.inputs = [self._take(picture_bytes) for _ in range(SLOTS)]
-        self.outputs = [self._take(picture_bytes + alpha_bytes) for _ in range(SLOTS)]
+        self.inputs = [self._take(picture_bytes) for _ in range(slots)]
+        self.outputs = [self._take(picture_bytes + alpha_bytes) for _ in range(slots)]
         self.states = [[self._take(size) for size in state_sizes] for _ in range(2)]
 
     def _take(self, size: int) -> int:
         offset = self.size_bytes
         self.size_bytes += math.ceil(size / _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
         return offset
+
+
+def ring_slots(queue_depth: int) -> int:
+    """Slots in each direction: for the chunk at work, for those that wait in the queue between
+    two stages, and for the one that is being filled or read."""
+    return queue_depth + 2
 
 
 def _state_sizes(shape: ChunkShape, downsample_ratio: float, itemsize: int) -> list[int]:

@@ -10,7 +10,6 @@ from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import RvmError, ServerError
-from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
 from rvm_client.server import StartingServer, TritonServer
@@ -147,7 +146,6 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
             allow_private_addresses=settings.allow_private_addresses,
         ),
         limits=Limits.configured(settings),
-        hardware=Hardware.configured(settings),
     )
     _register_checks(context)
     with ExitStack() as stack:

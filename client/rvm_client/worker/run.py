@@ -5,12 +5,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import UploadError
-from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
@@ -32,7 +31,6 @@ class JobContext:
     store: Store
     download_limits: DownloadLimits
     limits: Limits
-    hardware: Hardware = field(default_factory=Hardware)
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,8 @@ def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> Ma
             folder / _SOURCE_NAME,
             folder / f"result{job.output_type.suffix}",
             model,
-            replace(job.matte_options(folder), limits=context.limits, hardware=context.hardware),
+            job.matte_options(folder),
+            context.limits,
             on_progress=lambda progress: report.message(processing_message(progress)),
             cancelled=report.cancelled,
         )
@@ -145,8 +144,7 @@ def _fitting_files(
             "the plan allows it"
         )
     smaller = matted.path.with_suffix(smaller_type.suffix)
-    options = MatteOptions(smaller_type, limits=limits)
-    transcode(matted.path, smaller, options, cancelled=report.cancelled)
+    transcode(matted.path, smaller, MatteOptions(smaller_type), limits, cancelled=report.cancelled)
     size = smaller.stat().st_size
     if size > limit:
         raise UploadError(

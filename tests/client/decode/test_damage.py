@@ -87,51 +87,49 @@ def test_a_file_that_breaks_off_gives_what_there_is(tmp_path: Path, suffix: str)
 def test_a_file_of_which_nothing_decodes_is_refused(clip: Path, tmp_path: Path) -> None:
     broken = damaged(clip, tmp_path / "clip.mp4", list(range(FRAMES)), "zeros")
     with pytest.raises(InputError, match="not one frame can be decoded"):
-        check_source(broken, MatteOptions())
+        check_source(broken, MatteOptions(), Limits())
 
 
-def limited(
-    duration_seconds: float = 1e9, pixels: int = 1 << 40, frames: int = 1 << 40
-) -> MatteOptions:
-    return MatteOptions(limits=Limits(duration_seconds, pixels, frames))
+def limited(duration_seconds: float = 1e9, pixels: int = 1 << 40, frames: int = 1 << 40) -> Limits:
+    return Limits(duration_seconds, pixels, frames)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("limits", "message"),
     [
         (limited(duration_seconds=2), r"lasts 3\.3 s.*limit of 2 s \(max_duration_seconds\)"),
         (limited(frames=60), r"100 frames.*limit of 60 frames \(max_frames\)"),
         (limited(pixels=60_000), r"320x192 = 61440.*limit of 60000.*\(max_frame_pixels\)"),
     ],
 )
-def test_limits_hold_by_the_header(clip: Path, options: MatteOptions, message: str) -> None:
+def test_limits_hold_by_the_header(clip: Path, limits: Limits, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_source(clip, options)
+        check_source(clip, MatteOptions(), limits)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("limits", "message"),
     [
         (limited(duration_seconds=2), "max_duration_seconds"),
         (limited(frames=60), "max_frames"),
     ],
 )
 def test_limits_hold_where_the_header_says_nothing(
-    tmp_path: Path, options: MatteOptions, message: str
+    tmp_path: Path, limits: Limits, message: str
 ) -> None:
     clip = write_clip(tmp_path / "clip.h264", [index_frame(i) for i in range(100)])
-    with VideoReader(clip, options) as reader, pytest.raises(InputError, match=message):
+    with VideoReader(clip, limits=limits) as reader, pytest.raises(InputError, match=message):
         list(reader.chunks(8))
 
 
 def test_what_is_at_the_limit_passes(clip: Path) -> None:
-    with VideoReader(clip, limited(100 / 30 + 0.001, 320 * 192, 100)) as reader:
+    with VideoReader(clip, limits=limited(100 / 30 + 0.001, 320 * 192, 100)) as reader:
         assert sum(len(chunk.pts) for chunk in reader.chunks(8)) == 100
 
 
 def test_limits_count_what_is_kept_of_a_trimmed_video(clip: Path) -> None:
-    options = MatteOptions(start_seconds=1, end_seconds=2, limits=Limits(1.0, 1 << 20, 30))
-    with VideoReader(clip, options) as reader:
+    options = MatteOptions(start_seconds=1, end_seconds=2)
+    with VideoReader(clip, options, Limits(1.0, 1 << 20, 30)) as reader:
         list(reader.chunks(8))
 
 
@@ -147,4 +145,4 @@ def test_far_too_many_streams_are_refused(tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
             container.mux(stream.encode(None))
     with pytest.raises(InputError, match="70 streams, and 64 is the limit"):
-        check_source(path, MatteOptions())
+        check_source(path, MatteOptions(), Limits())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import av
 import av.error
@@ -20,6 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from tests.client.encode.test_writer import video_info
 from tests.support.clips import read_frames
 
+from rvm_client.encode import video_file
 from rvm_client.encode.edges import bleed_edges
 from rvm_client.encode.formats import VP9_ALPHA, VideoFormat
 from rvm_client.encode.segments import SegmentEncoder, SegmentPlan, frame_bytes, plan_segments
@@ -27,6 +29,7 @@ from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import yuva420_frame
 from rvm_client.errors import OutputError
 from rvm_client.frames import Picture
+from rvm_client.machine import Hardware
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import UInt8Array
@@ -65,8 +68,10 @@ def alpha_frame(picture: Picture) -> av.VideoFrame:
 def open_file(
     path: Path, cores: int, options: MatteOptions = OPTIONS, format_: VideoFormat = VP9_ALPHA
 ) -> VideoFile:
-    file = VideoFile(path, format_, alpha_frame, video_info(WIDTH, HEIGHT), options, cores=cores)
-    file.open()
+    info = video_info(WIDTH, HEIGHT)
+    file = VideoFile(path, format_, alpha_frame, info, options, Hardware())
+    with mock.patch.object(video_file, "available_cores", return_value=cores):
+        file.open()
     return file
 
 
