@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rvm_export.goldens import ASTRONAUT, PAN_PIXELS, package_folder
+from rvm_export.goldens import ASTRONAUT, PAN_PIXELS, package_folder, panned
 
 Frames = npt.NDArray[np.uint8]
 
@@ -24,8 +24,8 @@ def frames(height: int, width: int, count: int) -> Frames:
     with Image.open(package_folder() / ASTRONAUT[0]) as image:
         size = (width + dx * _PAN_FRAMES, height + dy * _PAN_FRAMES)
         pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
-    steps = [min(t % (2 * _PAN_FRAMES), -t % (2 * _PAN_FRAMES)) for t in range(count)]
-    return np.stack([pixels[t * dy : t * dy + height, t * dx : t * dx + width] for t in steps])
+    there_and_back = (min(t % (2 * _PAN_FRAMES), -t % (2 * _PAN_FRAMES)) for t in range(count))
+    return panned(pixels, height, width, there_and_back)
 
 
 def write_clip(path: Path, height: int, width: int, count: int) -> Path:

@@ -63,7 +63,7 @@ def measure_command(settings: BenchSettings, folder: Path) -> dict[str, dict[str
 def median_seconds(
     settings: BenchSettings, clip: Path, folder: Path, arguments: list[str]
 ) -> dict[str, float]:
-    """Of three runs."""
+    """The median of three runs."""
     runs = [run_command(settings, clip, folder / "one.webm", arguments) for _ in range(3)]
     return {"seconds": round(statistics.median(run.seconds for run in runs), 2)}
 
@@ -82,9 +82,9 @@ def run_command(settings: BenchSettings, clip: Path, target: Path, arguments: li
     """Run `rvm-matte` to its end."""
     command = [sys.executable, "-c", "from rvm_client.cli.matte import matte; matte()"]
     command += [str(clip), "-o", str(target), *arguments]
-    environment = {"RVM_MODEL_REPOSITORY": str(settings.repository)}
+    environment = process_environment() | {"RVM_MODEL_REPOSITORY": str(settings.repository)}
     started_s = time.perf_counter()
-    process = psutil.Popen(command, env=_environment(environment), stdout=subprocess.DEVNULL)
+    process = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     own = everything = servers = 0
     while process.poll() is None:
         private, whole = resident_bytes(process)
@@ -104,11 +104,3 @@ def resident_bytes(process: psutil.Process) -> tuple[int, int]:
     except psutil.Error:
         return 0, 0
     return int(memory.rss - memory.shared), int(memory.rss)
-
-
-def _environment(more: dict[str, str]) -> dict[str, str]:
-    # What scripts/bench sets for engines in this process is not for the client.
-    inherited = process_environment().items()
-    return {
-        key: value for key, value in inherited if not key.startswith(("MALLOC_", "GOMP_"))
-    } | more

@@ -8,33 +8,28 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.clips import SIZES
 from bench.settings import BenchSettings
 from bench.timing import interleaved
+from rvm_client.closing import Closing
 from rvm_client.config import process_environment
-
-# What scripts/bench sets, because the server gets it; a user of another engine has neither.
-_SERVER_SETTINGS = ("MALLOC_", "GOMP_")
+from rvm_client.server import SERVER_TUNING
 
 
-class EngineProcess:
+class EngineProcess(Closing):
     """A `bench.engine`; a context manager.
 
     Args:
-        as_installed: without the settings of allocator and threads that the server gets.
+        as_installed: without the settings of allocator and threads that our server gets, which
+            a user of another engine has not.
         options: see `bench.engine`.
     """
 
     def __init__(self, *, as_installed: bool = False, **options: object) -> None:
         arguments = [f"{key}={value}" for key, value in options.items()]
-        environment = dict(process_environment())
-        if as_installed:
-            environment = {
-                name: value
-                for name, value in environment.items()
-                if not name.startswith(_SERVER_SETTINGS)
-            }
+        environment = process_environment() | ({} if as_installed else SERVER_TUNING)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.engine", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
@@ -44,7 +39,8 @@ class EngineProcess:
         self._read_until("ready")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -96,15 +92,27 @@ def candidates(settings: BenchSettings, size: str) -> list[_Candidate]:
     return found
 
 
+def engine_options(
+    settings: BenchSettings, size: tuple[int, int, float], folder: Path
+) -> dict[str, Any]:
+    """What all engines are told: height, width and ratio of the frames, the model, the device."""
+    height, width, ratio = size
+    return {
+        "height": height,
+        "width": width,
+        "ratio": ratio,
+        "device": settings.device,
+        "threads": settings.threads,
+        "folder": folder,
+        "model": settings.model_file,
+        "precision": settings.precision,
+    }
+
+
 def measure_network(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:
     """Milliseconds a frame of each engine at each size."""
     rows: dict[str, dict[str, float]] = {}
-    for name, (height, width, ratio) in settings.sizes.items():
-        common = {
-            "height": height, "width": width, "ratio": ratio, "device": settings.device,
-            "threads": settings.threads, "folder": folder, "model": settings.model_file,
-            "precision": settings.precision,
-        }  # fmt: skip
+    for name, size in settings.sizes.items():
         engines = candidates(settings, name)
         with ExitStack() as stack:
             processes = {
@@ -113,7 +121,7 @@ def measure_network(settings: BenchSettings, folder: Path) -> dict[str, dict[str
                         as_installed=candidate.as_installed,
                         engine=candidate.engine,
                         frames=candidate.frames,
-                        **common,
+                        **engine_options(settings, size, folder),
                     )
                 )
                 for candidate in engines
@@ -126,18 +134,16 @@ def measure_network(settings: BenchSettings, folder: Path) -> dict[str, dict[str
 
 def measure_threads(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:
     """Frames a second of two streams at once, by the threads that each may use."""
-    height, width, ratio = SIZES["1080p"]
+    options = engine_options(settings, SIZES["1080p"], folder)
     rows = {}
     for streams, threads in ((1, 1), (1, 2), (2, 1), (2, 2)):
         with ExitStack() as stack:
             processes = [
-                stack.enter_context(EngineProcess(
-                    engine="torchscript", frames=1, height=height, width=width, ratio=ratio,
-                    device=settings.device, threads=threads, folder=folder,
-                    model=settings.model_file, precision=settings.precision,
-                ))
+                stack.enter_context(
+                    EngineProcess(engine="torchscript", frames=1, **options | {"threads": threads})
+                )
                 for _ in range(streams)
-            ]  # fmt: skip
+            ]
             wall_s = run_together(processes, settings.repetitions)
         fps = streams * settings.repetitions / wall_s
         rows[f"streams: {streams}, threads each: {threads}"] = {"total_fps": round(fps, 2)}

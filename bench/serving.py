@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.clips import SIZES, frames
-from bench.network import EngineProcess
+from bench.network import EngineProcess, engine_options
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.frames import SourceChunk
@@ -26,11 +26,10 @@ def measure_serving(
     for name, (height, width, ratio) in settings.sizes.items():
         count = settings.chunk_frames(name)
         with ExitStack() as stack:
-            engine = stack.enter_context(EngineProcess(
-                engine="torchscript", frames=count, height=height, width=width, ratio=ratio,
-                device=settings.device, threads=settings.threads, folder=folder,
-                model=settings.model_file, precision=settings.precision, transfers=True,
-            ))  # fmt: skip
+            options = engine_options(settings, (height, width, ratio), folder)
+            engine = stack.enter_context(
+                EngineProcess(engine="torchscript", frames=count, transfers=True, **options)
+            )
             model = stack.enter_context(MattingModel(server.grpc_url))
             shape = ChunkShape(count, height, width)
             shared = stack.enter_context(model.session(ratio, shape))

@@ -25,12 +25,12 @@ class BenchSettings:
 
     @property
     def repetitions(self) -> int:
-        """Of each measurement."""
+        """How often each measurement is made."""
         return 3 if self.quick else 7
 
     @property
     def clip_frames(self) -> int:
-        """Of the videos that go through the pipeline."""
+        """The frames of the videos that go through the pipeline."""
         return 12 if self.quick else 48
 
     @property

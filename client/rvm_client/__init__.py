@@ -1,13 +1,63 @@
 """Video background removal with RobustVideoMatting on a Triton server: the client side.
 
-The modules read in the order of the data:
+The names below are the package's API. They are imported when they are asked for, so that
+whoever needs one of them does not wait for the libraries of the others.
 
-    job -> download -> decode -> scenes -> matte -> encode -> upload
-
-`pipeline` composes decode to encode, `worker` a whole job; `handler` (RunPod), `cli`
-(`rvm-matte`) and `serve` (`rvm-serve`) are the edges. `server` starts and watches Triton. The
-folders hold the parts of one stage each: `source` of decode, `output` of encode, `triton` of
-server and matte, `net` of download, `stores` of upload.
+Inside, data goes download -> decode -> scenes -> matte -> encode -> upload, a folder each.
+`pipeline` composes decode to encode, and the edges `cli` and `worker` use it.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rvm_client.errors import (
+        InferenceError,
+        InputError,
+        OutputError,
+        RvmError,
+        ServerError,
+        ServerUnreachableError,
+        StoppedError,
+        UsageError,
+    )
+    from rvm_client.matte import MattingModel, MattingSession
+    from rvm_client.options import Limits, MatteOptions
+    from rvm_client.output_types import OutputType
+    from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "InferenceError",
+    "InputError",
+    "Limits",
+    "MatteOptions",
+    "MatteProgress",
+    "MatteResult",
+    "MattingModel",
+    "MattingSession",
+    "OutputError",
+    "OutputType",
+    "RvmError",
+    "ServerError",
+    "ServerUnreachableError",
+    "StoppedError",
+    "UsageError",
+    "matte_video",
+]
+
+_HOMES = {
+    "errors": {name for name in __all__ if name.endswith("Error")},
+    "matte": {"MattingModel", "MattingSession"},
+    "options": {"Limits", "MatteOptions"},
+    "output_types": {"OutputType"},
+    "pipeline": {"MatteProgress", "MatteResult", "matte_video"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -134,6 +134,11 @@ class MatteOptions:
         return min(self.longest_side_pixels / max(width_pixels, height_pixels), 1.0)
 
 
+def is_url(text: str) -> bool:
+    """Whether a source or a background is meant as a URL; `download` says if it may be fetched."""
+    return "://" in text
+
+
 def _check_bounds(name: str, value: int | None, bounds: tuple[int, int], unit: str) -> None:
     if value is not None and not bounds[0] <= value <= bounds[1]:
         raise UsageError(f"{name} is {value}; it must be {bounds[0]} to {bounds[1]} {unit}")

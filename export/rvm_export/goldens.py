@@ -5,6 +5,7 @@ without the official checkpoint; the others use the int8 release.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -86,11 +87,15 @@ def frames(picture: str, count: int) -> Frames:
     """RGB [count,H,W,3] cut from a picture along its pan."""
     case = next(case for case in CASES if case.picture == picture)
     height, width = case.size
-    dy, dx = PAN_PIXELS
     with Image.open(package_folder() / picture) as image:
         pixels = np.asarray(image.convert("RGB"))
-    cuts = [pixels[t * dy : t * dy + height, t * dx : t * dx + width] for t in range(count)]
-    return np.stack(cuts)
+    return panned(pixels, height, width, range(count))
+
+
+def panned(pixels: Frames, height: int, width: int, steps: Iterable[int]) -> Frames:
+    """RGB [T,height,width,3]: a picture cut at each of T steps along its pan."""
+    dy, dx = PAN_PIXELS
+    return np.stack([pixels[t * dy : t * dy + height, t * dx : t * dx + width] for t in steps])
 
 
 def seeded_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, FloatArray]:

@@ -30,3 +30,16 @@ def test_nothing_heavy_is_imported_before_the_server_starts(edge: str) -> None:
     loaded = set(done.stdout.split())
     assert "rvm_client" in loaded, done.stderr
     assert not loaded & HEAVY
+
+
+def test_the_package_s_names_are_imported_when_they_are_asked_for() -> None:
+    code = (
+        "import sys, rvm_client\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+        "for name in rvm_client.__all__: assert getattr(rvm_client, name).__doc__, name\n"
+        "from rvm_client import *\n"
+        "assert callable(matte_video)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & (HEAVY | {"numpy", "pydantic"})

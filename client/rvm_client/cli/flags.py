@@ -11,6 +11,7 @@ from rvm_client.options import (
     BITRATE_BOUNDS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
+    is_url,
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
@@ -128,7 +129,7 @@ def background_of(text: str | None) -> Colour | str | None:
     colour = parse_colour(text)
     if colour is not None:
         return colour
-    if "://" not in text and not Path(text).is_file():
+    if not is_url(text) and not Path(text).is_file():
         raise UsageError(
             f"background is {text!r}; it must be {COLOUR_FORMS}, or an image or video file or URL"
         )

@@ -24,7 +24,7 @@ from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import ServerError, UsageError
 from rvm_client.matte import MattingModel
-from rvm_client.options import Limits, MatteOptions
+from rvm_client.options import Limits, MatteOptions, is_url
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer
 
@@ -91,7 +91,7 @@ def _check_paths(output: Path, options: MatteOptions, contact_sheet: Path | None
 @contextmanager
 def _local_file(source: str, settings: Settings) -> Iterator[Path]:
     """`source` as a file: itself, or downloaded for as long as it is needed."""
-    if "://" not in source:
+    if not is_url(source):
         yield Path(source)
         return
     # Files need no HTTP.

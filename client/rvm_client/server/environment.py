@@ -34,6 +34,9 @@ KEEP_LARGE_BLOCKS = {
 # 1000: 7.5, 10000: 6.8 to 7.8; with another busy process: 5.7, 4.4, and 3.2 from 3000 on.
 SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "1000"}
 
+SERVER_TUNING = KEEP_LARGE_BLOCKS | SPIN_BRIEFLY
+"""What the server's process gets where the environment does not say otherwise."""
+
 
 def server_environment(
     inherited: Mapping[str, str], library_folders: Sequence[Path], threads: int | None = None
@@ -46,7 +49,7 @@ def server_environment(
         threads: cores that one request may use; None: OMP_NUM_THREADS, else all available ones.
     """
     environment = {name: value for name, value in inherited.items() if is_allowed(name)}
-    for name, value in (KEEP_LARGE_BLOCKS | SPIN_BRIEFLY).items():
+    for name, value in SERVER_TUNING.items():
         environment.setdefault(name, value)
     environment.setdefault("OMP_NUM_THREADS", str(available_cores()))
     if threads is not None:

@@ -109,7 +109,7 @@ def embedded_package() -> Path:
         minor = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise ConfigError(
             f"the embedded Triton server has no part for Python {minor} on this machine; "
-            "use Linux on x86-64 with Python 3.10 to 3.13"
+            "use Linux on x86-64 with Python 3.10 to 3.12"
         )
     return package
 
@@ -143,8 +143,6 @@ def libpython_folders() -> tuple[Path, ...]:
     Raises:
         ConfigError: it is nowhere; Debian's and Ubuntu's python3 works without it.
     """
-    if sys.version_info >= (3, 13):
-        return ()  # nvidia-pytriton brings this one along.
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
     name = f"libpython{minor}.so.1.0"
     for folder in libpython_candidates():

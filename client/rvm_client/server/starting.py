@@ -4,11 +4,12 @@ import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from rvm_client.closing import Closing
 from rvm_client.errors import RvmError
 from rvm_client.server.server import ServerOptions, TritonServer
 
 
-class StartingServer:
+class StartingServer(Closing):
     """A server on its way; a context manager that stops it at the end, ready or not.
 
         with StartingServer(options) as starting:
@@ -34,7 +35,8 @@ class StartingServer:
         assert self._server is not None
         return self._server.result()
 
-    def __exit__(self, *exc_info: object) -> None:
+    def close(self) -> None:
+        """Stop the server, ready or not."""
         assert self._server is not None
         self._abandoned.set()
         # What went wrong at the start was raised by `ready`, or does not matter any more.

@@ -22,6 +22,7 @@ from rvm_client.options import (
     AUTO_LONGEST_SIDE_PIXELS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
+    is_url,
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
@@ -87,14 +88,9 @@ def _real_number(value: object) -> object:
 
 
 def _colour_or_url(value: str) -> str:
-    if parse_colour(value) is None and not is_http_url(value):
+    if parse_colour(value) is None and not re.match(_HTTP_URL, value):
         raise PydanticCustomError("background", "neither a colour nor a URL")
     return value
-
-
-def is_http_url(text: str) -> bool:
-    """Whether it looks like one; whether it may be fetched is for `download` to say."""
-    return re.match(_HTTP_URL, text) is not None
 
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_real_number)]
@@ -172,7 +168,7 @@ class Job(BaseModel):
     def background_url(self) -> str | None:
         """Where to fetch the background; None: it is a colour, or not given."""
         given = self.background
-        return given if given is not None and is_http_url(given) else None
+        return given if given is not None and is_url(given) else None
 
     @property
     def prefers_quality(self) -> bool:
@@ -255,5 +251,5 @@ def _sentence(error: ErrorDetails) -> str:
 def _shown(value: Any) -> str:
     """The value as JSON would show it, cut short, without what may be a secret in a URL."""
     text = repr(value)
-    text = text.partition("?")[0] + "?..." if "://" in text and "?" in text else text
+    text = text.partition("?")[0] + "?..." if is_url(text) and "?" in text else text
     return text if len(text) <= 80 else text[:77] + "..."

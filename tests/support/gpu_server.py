@@ -1,0 +1,72 @@
+"""A stand-in for a Triton that runs the model on a GPU, which no test machine needs to have.
+
+It keeps the wire contract over real gRPC: the foreground is the source, alpha is opaque.
+"""
+
+from concurrent import futures
+from types import TracebackType
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from rvm_client import wire
+
+_STATE_SHAPE = [1, 1, 1, 1]
+
+
+class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Serves on loopback for as long as its context lasts; `frames` has the T of each request."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
+        )
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        self.url = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> "GpuServer":
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.stop(0).wait()
+
+    def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=request.name == wire.MODEL_NAME)
+
+    def ModelMetadata(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        inputs = [
+            service_pb2.ModelMetadataResponse.TensorMetadata(
+                name=name, datatype="UINT8" if name == wire.SRC else "FP32"
+            )
+            for name in wire.INPUTS
+        ]
+        return service_pb2.ModelMetadataResponse(name=request.name, versions=["1"], inputs=inputs)
+
+    def ModelConfig(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        group = model_config_pb2.ModelInstanceGroup(kind="KIND_GPU", count=1, gpus=[0])
+        config = model_config_pb2.ModelConfig(instance_group=[group])
+        return service_pb2.ModelConfigResponse(config=config)
+
+    def ModelInfer(self, request: Any, _context: Any) -> Any:  # noqa: N802
+        shape = list(request.inputs[0].shape)
+        self.frames.append(shape[1])
+        alpha = np.full(shape[:-1], 255, np.uint8)
+        response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        outputs = [
+            (wire.FGR, "UINT8", shape, request.raw_input_contents[0]),
+            (wire.PHA, "UINT8", [*shape[:-1], 1], alpha.tobytes()),
+            *((name, "FP32", _STATE_SHAPE, bytes(4)) for name in wire.STATE_OUTPUTS),
+        ]
+        for name, datatype, size, content in outputs:
+            response.outputs.add(name=name, datatype=datatype, shape=size)
+            response.raw_output_contents.append(content)
+        return response
