@@ -3,7 +3,6 @@
 import queue
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -36,12 +35,7 @@ class Prefetch(Generic[T]):
         self._thread.start()
         return self._items()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._closed.set()
         self._thread.join()
 

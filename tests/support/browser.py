@@ -3,7 +3,6 @@
 import base64
 import io
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image
@@ -103,14 +102,9 @@ class VideoPage:
         self._page.goto(self._server.url("page.html"))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._page.close()
-        self._server.__exit__(exc_type, exc, traceback)
+        self._server.__exit__(*exc_info)
 
     def load(self, video: Path) -> dict[str, float]:
         """Show a video of the folder; its width, height and duration."""

@@ -4,7 +4,6 @@ It keeps the wire contract over real gRPC: the foreground is the source, alpha i
 """
 
 from concurrent import futures
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -31,12 +30,7 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         self._server.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._server.stop(0).wait()
 
     def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802

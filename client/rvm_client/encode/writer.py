@@ -6,14 +6,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
 
 from rvm_client.encode import planar_frames, rgb_frames
 from rvm_client.encode.backdrops import Backdrop, ColourBackdrop
 from rvm_client.encode.file import OutputFile
-from rvm_client.encode.formats import VIDEO_FORMATS, check_encoders
-from rvm_client.encode.planar_frames import takes_planes
+from rvm_client.encode.formats import VIDEO_FORMATS
 from rvm_client.encode.png_sequence import PngSequence
 from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
@@ -24,17 +21,8 @@ from rvm_client.options import MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN, I420
 
-__all__ = [
-    "Writer",
-    "check_encoders",
-    "check_output_path",
-    "matte_path",
-    "open_writer",
-    "takes_planes",
-]
 
-
-class Writer(Protocol):
+class Writer:
     """Takes the frames of one result; a context manager.
 
     The files take their places when the context is left without an error; otherwise nothing
@@ -44,30 +32,6 @@ class Writer(Protocol):
         OutputError: a folder cannot be written, the disk is full, or an encoder refuses.
     """
 
-    frames_written: int
-
-    @property
-    def encoder(self) -> str:
-        """FFmpeg's names of what encodes, joined by commas where the files differ."""
-
-    @property
-    def files(self) -> Mapping[FileRole, Path]:
-        """What is there after the context was left."""
-
-    def __enter__(self) -> "Writer": ...
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def write(self, chunk: MatteChunk) -> None:
-        """Encode the next frames."""
-
-
-class _FilesWriter:
     def __init__(self, files: Mapping[FileRole, OutputFile], info: VideoInfo) -> None:
         self._files = files
         self._info = info
@@ -76,23 +40,20 @@ class _FilesWriter:
 
     @property
     def files(self) -> Mapping[FileRole, Path]:
+        """What is there after the context was left."""
         return {role: file.path for role, file in self._files.items()}
 
     @property
     def encoder(self) -> str:
+        """FFmpeg's names of what encodes, joined by commas where the files differ."""
         names = [file.encoder for file in self._files.values() if file.encoder is not None]
         return ", ".join(dict.fromkeys(names))
 
-    def __enter__(self) -> "_FilesWriter":
+    def __enter__(self) -> "Writer":
         self._all_or_none(OutputFile.open)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *exc_info: object) -> None:
         if exc_type is not None:
             self._discard()
             return
@@ -100,6 +61,7 @@ class _FilesWriter:
         self._all_or_none(OutputFile.publish)
 
     def write(self, chunk: MatteChunk) -> None:
+        """Encode the next frames."""
         if self._first_pts is None:
             self._first_pts = chunk.pts[0]
         for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
@@ -157,7 +119,7 @@ def open_writer(
         files[FileRole.MATTE] = video(matte_path(target), makers[OutputType.MATTE], None)
     if options.preview is not None:
         files[FileRole.PREVIEW] = Preview(options.preview, info)
-    return _FilesWriter(files, info)
+    return Writer(files, info)
 
 
 def matte_path(target: Path) -> Path:
