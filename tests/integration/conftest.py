@@ -57,7 +57,7 @@ def echo_options(echo_repository: Path, backend_cache: Path) -> ServerOptions:
     return ServerOptions(echo_repository, cache_dir=backend_cache, threads=1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def echo_server(echo_options: ServerOptions) -> Iterator[TritonServer]:
     """A running server of `EchoModel`, for tests that leave it running."""
     with TritonServer.start(echo_options) as server:
