@@ -28,6 +28,21 @@ ROOT = Path(__file__).parents[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Modules that wait for servers and processes come first: then two workers of pytest-xdist, which
+# take a module each, end at about the same time. Folders that are not named come before them.
+FOLDERS = ("integration", "container", "export", "contract", "browser", "client")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long modules first."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return FOLDERS.index(folder) if folder in FOLDERS else -1
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def weights() -> Weights:
     """The int8 release, got the way a user gets it: from the cache, else with npm."""
