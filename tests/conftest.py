@@ -95,7 +95,7 @@ def backend_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def triton_url(model_repository: Path, backend_cache: Path) -> Iterator[str]:
     """HOST:PORT of a running server of the real model, for tests that leave it running."""
-    options = ServerOptions(model_repository, cache_dir=backend_cache, threads=1)
+    options = ServerOptions(model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
     with TritonServer.start(options) as server:
         yield server.grpc_url
 

@@ -38,3 +38,8 @@ def client_segments(pid: int) -> list[str]:
 def segments(owner: str) -> list[str]:
     """Segments in /dev/shm of a server or client, by the start of their names."""
     return [path.name for path in SEGMENTS.glob(f"{owner}-*")]
+
+
+def resident_bytes() -> int:
+    """Memory that this process has now. Its peak so far may be another test's."""
+    return int(psutil.Process().memory_info().rss)
