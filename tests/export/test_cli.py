@@ -1,4 +1,7 @@
-"""`rvm-export` as a user runs it: real files, real processes, one line for each mistake."""
+"""`rvm-export` as a user runs it: real files, one line for each mistake.
+
+In this process, but for signals and what Python itself prints.
+"""
 
 import json
 import shutil
@@ -9,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
+from tests.support.commands import invoke
 
+from rvm_export import script
 from rvm_export.cache import sha256_of
 from rvm_export.cli import main
 from rvm_export.config_pbtxt import packaged_folder, precision_of
@@ -25,7 +30,7 @@ COMMAND = [sys.executable, "-m", "rvm_export"]
 
 
 def rvm_export(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return invoke(main, *arguments)
 
 
 def assert_refused(result: Result, exit_code: int, message: str) -> None:
@@ -35,14 +40,6 @@ def assert_refused(result: Result, exit_code: int, message: str) -> None:
     assert len(errors) == 1
     assert message in errors[0]
     assert "Traceback" not in result.output
-
-
-@pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with the official keys."""
-    path = tmp_path_factory.mktemp("official") / "rvm_mobilenetv3.pth"
-    torch.save(seeded_network(SEED).state_dict(), path)
-    return path
 
 
 @pytest.fixture
@@ -76,11 +73,12 @@ def test_list(model_repository: Path, tmp_path: Path) -> None:
     assert json.loads(rvm_export("list", "--json", "--repository", tmp_path).output) == []
 
 
-def test_verify(model_repository: Path) -> None:
-    result = rvm_export("verify", "--repository", model_repository)
-    assert result.exit_code == 0, result.output
+def test_verify_by_a_process(model_repository: Path) -> None:
+    """It says one thing: no deprecation of TorchScript is shown to the user."""
+    command = [*COMMAND, "verify", "--repository", str(model_repository)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
     sound = "version 1 is sound: hash, contract, splitting, golden mattes.\n"
-    assert result.output == f"{MODEL_NAME} {sound}"
+    assert (run.stdout, run.stderr) == (f"{MODEL_NAME} {sound}", "")
 
 
 def test_both_layouts(yuv_model_repository: Path, model_repository: Path) -> None:
@@ -104,20 +102,47 @@ def test_both_layouts(yuv_model_repository: Path, model_repository: Path) -> Non
     assert [line.split()[0] for line in verified.output.splitlines()] == [*dict(models)]
 
 
-def test_both_layouts_in_half_precision(official: Path, published: Path, tmp_path: Path) -> None:
-    """They get one number, and each one precision."""
+def test_both_layouts_get_one_number(official_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / YUV_MODEL_NAME / "1").mkdir(parents=True)
-    command = ("export", "--checkpoint", official, "--layout", "both", "--precision", "fp16")
+    command = ("export", "--checkpoint", official_checkpoint, "--layout", "both")
     result = rvm_export(*command, "--repository", tmp_path)
     assert result.exit_code == 0, result.output
     folders = [tmp_path / name / "2" for name in (MODEL_NAME, YUV_MODEL_NAME)]
     assert result.stdout.split() == [str(folder) for folder in folders]
-    for folder in folders:
-        config = (folder.parent / "config.pbtxt").read_text()
-        assert precision_of(config) is Precision.FP16
-        assert json.loads((folder / "manifest.json").read_text())["precision"] == "fp16"
-    other = rvm_export(*command, "--repository", published)
-    assert_refused(other, 2, "one model has one precision")
+    assert all((folder / "model.pt").is_file() for folder in folders)
+
+
+def test_official_checkpoint_in_half_precision(half_model_repository: Path) -> None:
+    for name in (MODEL_NAME, YUV_MODEL_NAME):
+        folder = half_model_repository / name
+        assert {path.name for path in folder.iterdir()} == {"1", "config.pbtxt", "warmup"}
+        assert precision_of((folder / "config.pbtxt").read_text()) is Precision.FP16
+        manifest = json.loads((folder / "1" / "manifest.json").read_text())
+        assert manifest["precision"] == "fp16"
+        assert manifest["refiner"] == "deep_guided_filter"
+        assert manifest["difference_from_golden"] is None
+
+
+def test_verify_in_half_precision(half_model_repository: Path, tmp_path: Path) -> None:
+    """One of the two models: its contract and its splitting take a CPU long in float16."""
+    shutil.copytree(half_model_repository / YUV_MODEL_NAME, tmp_path / YUV_MODEL_NAME)
+    result = rvm_export("verify", "--repository", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.output == f"{YUV_MODEL_NAME} version 1 is sound: hash, contract, splitting.\n"
+
+
+def test_one_model_has_one_precision(
+    official_checkpoint: Path, half_model_repository: Path, published: Path
+) -> None:
+    command = ("export", "--checkpoint", official_checkpoint)
+    wrong = (
+        (half_model_repository, ("--precision", "fp32")),
+        # Nor may the second model differ from the first.
+        (published, ("--precision", "fp16", "--layout", "both")),
+    )
+    for repository, options in wrong:
+        result = rvm_export(*command, *options, "--repository", repository)
+        assert_refused(result, 2, "one model has one precision")
     assert not (published / YUV_MODEL_NAME).exists()
 
 
@@ -141,15 +166,14 @@ def test_verify_notices_a_changed_file(published: Path) -> None:
     assert_refused(rvm_export("verify", "1", "--repository", published), 4, "SHA-256")
 
 
-def test_verify_notices_other_weights(published: Path, official: Path) -> None:
+def test_verify_notices_other_weights(published: Path) -> None:
     """A whole and valid model, but not the one that the manifest tells of."""
-    export = rvm_export("export", "--checkpoint", official, "--repository", published)
-    assert export.exit_code == 0, export.output
-    first, second = (published / MODEL_NAME / version for version in "12")
-    manifest = json.loads((first / "manifest.json").read_text())
-    manifest["model_sha256"] = sha256_of(second / "model.pt")
-    (first / "manifest.json").write_text(json.dumps(manifest))
-    shutil.copy(second / "model.pt", first)
+    folder = published / MODEL_NAME / "1"
+    other = script.script(seeded_network(SEED), torch.float32, Layout.RGB)
+    torch.jit.save(other, folder / "model.pt")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["model_sha256"] = sha256_of(folder / "model.pt")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     assert_refused(rvm_export("verify", "1", "--repository", published), 4, "golden case")
 
 
@@ -162,26 +186,8 @@ def test_verify_without_a_manifest(published: Path) -> None:
     assert_refused(rvm_export("verify", "--repository", published), 5, "cannot read")
 
 
-def test_official_checkpoint_in_half_precision(official: Path, tmp_path: Path) -> None:
-    command = ("export", "--checkpoint", official, "--precision", "fp16", "--repository", tmp_path)
-    result = rvm_export(*command)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.strip() == str(tmp_path / MODEL_NAME / "1")
-    config = (tmp_path / MODEL_NAME / "config.pbtxt").read_text()
-    assert precision_of(config) is Precision.FP16
-    manifest = json.loads((tmp_path / MODEL_NAME / "1" / "manifest.json").read_text())
-    assert manifest["precision"] == "fp16"
-    assert manifest["refiner"] == "deep_guided_filter"
-    assert manifest["difference_from_golden"] is None
-    assert rvm_export("verify", "--repository", tmp_path).exit_code == 0
-    other = rvm_export("export", "--checkpoint", official, "--repository", tmp_path)
-    assert_refused(other, 2, "one model has one precision")
-    left = {path.name for path in (tmp_path / MODEL_NAME).iterdir()}
-    assert left == {"1", "config.pbtxt", "warmup"}
-
-
-def test_version_that_is_there(model_repository: Path, official: Path) -> None:
-    arguments = ("export", "--checkpoint", official, "--version", "1")
+def test_version_that_is_there(model_repository: Path, official_checkpoint: Path) -> None:
+    arguments = ("export", "--checkpoint", official_checkpoint, "--version", "1")
     result = rvm_export(*arguments, "--repository", model_repository)
     assert_refused(result, 2, "never overwritten")
 
@@ -249,8 +255,17 @@ def test_cached_weights_say_what_differs(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_stopped_in_the_middle(official: Path, tmp_path: Path, stop: signal.Signals) -> None:
-    command = [*COMMAND, "export", "--checkpoint", str(official), "--repository", str(tmp_path)]
+def test_stopped_in_the_middle(
+    official_checkpoint: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    command = [
+        *COMMAND,
+        "export",
+        "--checkpoint",
+        str(official_checkpoint),
+        "--repository",
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
@@ -264,9 +279,3 @@ def test_stopped_in_the_middle(official: Path, tmp_path: Path, stop: signal.Sign
     left = {path.name for path in (tmp_path / MODEL_NAME).iterdir()}
     expected = {"config.pbtxt", "warmup"}
     assert left == (expected | {staged[0].name} if stop is signal.SIGKILL else expected)
-
-
-def test_no_deprecation_warning_is_shown(model_repository: Path) -> None:
-    command = [*COMMAND, "verify", "--repository", str(model_repository)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stderr == ""

@@ -128,13 +128,10 @@ def test_matrices_are_the_callers(yuv_model: ScriptModule, rgb_model: ScriptModu
     assert_close(ours.pha.numpy(), theirs.pha.numpy(), "alpha")
 
 
-@pytest.mark.parametrize("precision", Precision)
-def test_contract_and_splitting(
-    precision: Precision, yuv_model: ScriptModule, half_model: ScriptModule
-) -> None:
-    model = yuv_model if precision is Precision.FP32 else half_model
-    subject = Subject(model, Layout.YUV, precision)
-    check_contract(model, subject)
+def test_contract_and_splitting(yuv_model: ScriptModule) -> None:
+    """In float16 `rvm-export verify` does the same, see test_cli."""
+    subject = Subject(yuv_model, Layout.YUV, Precision.FP32)
+    check_contract(yuv_model, subject)
     check_splitting(subject)
 
 

@@ -3,6 +3,7 @@
 import shutil
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,10 @@ def echo_options(echo_repository: Path, backend_cache: Path) -> ServerOptions:
     return ServerOptions(echo_repository, cache_dir=backend_cache, threads=1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def echo_server(echo_options: ServerOptions) -> Iterator[TritonServer]:
     """A running server of `EchoModel`, for tests that leave it running."""
-    with TritonServer.start(echo_options) as server:
+    with TritonServer.start(replace(echo_options, exit_timeout_s=0)) as server:
         yield server
 
 

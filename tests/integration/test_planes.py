@@ -35,19 +35,27 @@ from rvm_export.goldens import INT8_CASES
 BT709, BT601 = 1, 6
 RATIO = 0.5
 SCENE_FRAMES = 13
-PLANAR_TYPES = [
-    OutputType.GREENSCREEN,
-    OutputType.ALPHA,
-    OutputType.MATTE,
-    OutputType.FOREGROUND_AND_MATTE,
+# What the planes of a source mean and what becomes of the mattes are independent of each other, so
+# neither the matrices and ranges nor those and the types of output are tried in all combinations.
+COLOURS = [(BT709, False), (BT601, True)]
+KEPT_COLOURS = [
+    (OutputType.ALPHA, BT709, False),
+    (OutputType.ALPHA, BT601, True),
+    (OutputType.GREENSCREEN, BT709, True),
+    (OutputType.GREENSCREEN, BT601, False),
 ]
+# Colour with its alpha, colour beside its alpha. `test_backgrounds` has the green screen, and
+# tests/client/encode/test_planar_frames.py has the file of every type.
+WHOLE_TYPES = [OutputType.ALPHA, OutputType.FOREGROUND_AND_MATTE]
 DECODERS = {OutputType.ALPHA: "libvpx-vp9"}
 
 
 @pytest.fixture(scope="module")
 def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
     """A server of both models."""
-    options = ServerOptions(yuv_model_repository, cache_dir=backend_cache)
+    options = ServerOptions(
+        yuv_model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0
+    )
     with TritonServer.start(options) as server:
         yield server.grpc_url
 
@@ -59,8 +67,9 @@ def both(both_url: str) -> Iterator[MattingModel]:
 
 
 @pytest.fixture
-def rgb_only(triton_url: str) -> Iterator[MattingModel]:
-    with MattingModel(triton_url) as model:
+def rgb_only(both_url: str) -> Iterator[MattingModel]:
+    """The same server as it is used without a GPU: it gets RGB."""
+    with MattingModel(both_url) as model:
         yield model
 
 
@@ -110,8 +119,7 @@ def mattes(
     return name, np.concatenate(fgr), np.concatenate(pha)
 
 
-@pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("matrix", [BT709, BT601])
+@pytest.mark.parametrize(("matrix", "full_range"), COLOURS)
 def test_planes_give_what_their_rgb_gives(
     both: MattingModel, portrait: UInt8Array, matrix: int, full_range: bool
 ) -> None:
@@ -141,7 +149,7 @@ def shown(frame: av.VideoFrame) -> UInt8Array:
     return composite(to_rgb(frame), alpha, (128, 128, 128))
 
 
-@pytest.mark.parametrize("output_type", PLANAR_TYPES)
+@pytest.mark.parametrize("output_type", WHOLE_TYPES)
 def test_the_files_are_those_of_rgb(
     both: MattingModel, rgb_only: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
@@ -205,9 +213,7 @@ def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Pa
     assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in pairs)
 
 
-@pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("matrix", [BT709, BT601])
-@pytest.mark.parametrize("output_type", [OutputType.ALPHA, OutputType.GREENSCREEN])
+@pytest.mark.parametrize(("output_type", "matrix", "full_range"), KEPT_COLOURS)
 def test_colours_of_the_source_are_kept(
     both: MattingModel,
     portrait: UInt8Array,

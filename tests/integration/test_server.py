@@ -1,4 +1,7 @@
-"""The server's life, with the real Triton, real signals and real ports."""
+"""The server's life, with the real Triton, real signals and real ports.
+
+Where only its supervision is under test, a stub stands for Triton: it has what is to be cleaned up.
+"""
 
 import os
 import re
@@ -22,9 +25,12 @@ import psutil
 import pytest
 import tritonclient.grpc as triton
 from google.protobuf import text_format
+from tests.support import stub_triton
+from tests.support.commands import invoke
 from tritonclient.grpc import model_config_pb2
 
 from rvm_client import wire
+from rvm_client.cli.serve import main as serve_command
 from rvm_client.errors import ConfigError, ServerError, ServerStartError
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.server.install import find_triton
@@ -93,6 +99,8 @@ def running_command(code: str, options: ServerOptions) -> Iterator["subprocess.P
         "RVM_CACHE_DIR": str(options.cache_dir),
         "OMP_NUM_THREADS": "1",
     }
+    if options.tritonserver is not None:
+        environment["RVM_TRITONSERVER"] = str(options.tritonserver)
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
@@ -124,10 +132,20 @@ def server_below(pid: int) -> tuple[str, int]:
     """The name and the process id of the server that a process has started."""
     for child in psutil.Process(pid).children(recursive=True):
         arguments = child.cmdline()
-        if arguments and arguments[0].endswith("/tritonserver"):
+        # The stub's first ones are those of its interpreter.
+        if any(part.endswith("/tritonserver") for part in arguments[:3]):
             name = next(part for part in arguments if part.startswith("--id="))
             return name.removeprefix("--id="), child.pid
     raise AssertionError(f"process {pid} has no server")
+
+
+@pytest.fixture(scope="module")
+def stub_options(
+    echo_options: ServerOptions, tmp_path_factory: pytest.TempPathFactory
+) -> ServerOptions:
+    """Options for the stub."""
+    binary = stub_triton.install(tmp_path_factory.mktemp("stub"))
+    return replace(echo_options, tritonserver=binary)
 
 
 def copy_repository(source: Path, target: Path) -> Path:
@@ -178,11 +196,11 @@ def test_listens_on_loopback_only(echo_server: TritonServer) -> None:
     assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
-def test_no_secret_reaches_the_server(echo_options: ServerOptions) -> None:
+def test_no_secret_reaches_the_server(stub_options: ServerOptions) -> None:
     secret = "s3cr3t-value"
     names = ["CLOUDINARY_URL", "BUCKET_SECRET_ACCESS_KEY", "RUNPOD_API_KEY", "CUDA_TOKEN"]
     environment = os.environ | dict.fromkeys(names, secret) | {"CUDA_VISIBLE_DEVICES": ""}
-    with TritonServer.start(replace(echo_options, environment=environment)) as server:
+    with TritonServer.start(replace(stub_options, environment=environment)) as server:
         for pid in (psutil.Process(server.pid).ppid(), *group_members(server.pid)):
             variables = Path(f"/proc/{pid}/environ").read_text()
             assert "CUDA_VISIBLE_DEVICES=" in variables
@@ -298,8 +316,8 @@ def test_stop_leaves_nothing_and_may_be_called_again(echo_options: ServerOptions
     assert server.poll() == 0
 
 
-def test_an_exception_in_the_block_stops_the_server(echo_options: ServerOptions) -> None:
-    with pytest.raises(ZeroDivisionError), TritonServer.start(echo_options) as server:
+def test_an_exception_in_the_block_stops_the_server(stub_options: ServerOptions) -> None:
+    with pytest.raises(ZeroDivisionError), TritonServer.start(stub_options) as server:
         _ = 1 / 0
     assert not leftovers(server.name, server.pid)
 
@@ -318,9 +336,11 @@ def test_stop_lets_a_request_finish(echo_options: ServerOptions) -> None:
 
 
 @pytest.mark.parametrize("victim", ["server", "guard"])
-def test_a_killed_server_is_noticed(echo_options: ServerOptions, victim: str) -> None:
-    with TritonServer.start(echo_options) as server:
+def test_a_killed_server_is_noticed(stub_options: ServerOptions, victim: str) -> None:
+    with TritonServer.start(stub_options) as server:
         server.check_alive()
+        assert len(group_members(server.pid)) == 2
+        assert list(Path("/dev/shm").glob(f"{server.segment_prefix}*"))
         guard = psutil.Process(server.pid).ppid()
         os.kill(server.pid if victim == "server" else guard, signal.SIGKILL)
         assert server.wait(GONE_WITHIN_S) is not None
@@ -355,7 +375,10 @@ def test_the_death_of_all_but_the_model_leaves_no_process(echo_options: ServerOp
 def test_serve_ends_with_a_signal(
     echo_options: ServerOptions, signal_number: signal.Signals
 ) -> None:
-    with running_command(serve_code(*FREE_PORTS), echo_options) as process:
+    """With the log on stderr the second time, as it was asked for."""
+    verbose = signal_number is signal.SIGTERM
+    code = serve_code(*FREE_PORTS, *(["--verbose"] if verbose else []))
+    with running_command(code, echo_options) as process:
         line = read_line(process)
         found = re.fullmatch(
             r"ready: gRPC (\S+), HTTP \S+, metrics \S+, model rvm_mobilenetv3 version 1\n", line
@@ -364,8 +387,9 @@ def test_serve_ends_with_a_signal(
         assert infer(found[1], 0.25).as_numpy(wire.PHA) is not None
         name, pid = server_below(process.pid)
         os.killpg(process.pid, signal_number)
-        assert process.communicate(timeout=GONE_WITHIN_S) == ("", "")
-        assert process.returncode == 0
+        out, log = process.communicate(timeout=GONE_WITHIN_S)
+        assert (out, process.returncode) == ("", 0)
+    assert "Started GRPCInferenceService" in log if verbose else log == ""
     assert not leftovers(name, pid)
 
 
@@ -405,8 +429,8 @@ def test_a_second_ctrl_c_does_not_wait_for_requests(echo_options: ServerOptions)
     assert not leftovers(name, pid)
 
 
-def test_serve_says_in_one_line_that_the_server_died(echo_options: ServerOptions) -> None:
-    with running_command(serve_code(*FREE_PORTS), echo_options) as process:
+def test_serve_says_in_one_line_that_the_server_died(stub_options: ServerOptions) -> None:
+    with running_command(serve_code(*FREE_PORTS), stub_options) as process:
         read_line(process)
         name, pid = server_below(process.pid)
         os.kill(pid, signal.SIGKILL)
@@ -419,17 +443,8 @@ def test_serve_says_in_one_line_that_the_server_died(echo_options: ServerOptions
 def test_serve_says_in_one_line_that_a_port_is_taken(echo_options: ServerOptions) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code = serve_code(f"--grpc-port={port}", "--http-port=0", "--metrics-port=0")
-        with running_command(code, echo_options) as process:
-            _, message = process.communicate(timeout=GONE_WITHIN_S)
-            assert process.returncode == ServerError.exit_code
-            assert re.fullmatch(rf"rvm-serve: .*127\.0\.0\.1:{port}.*\n", message)
-
-
-def test_serve_shows_the_log_when_asked(echo_options: ServerOptions) -> None:
-    with running_command(serve_code(*FREE_PORTS, "--verbose"), echo_options) as process:
-        read_line(process)
-        os.killpg(process.pid, signal.SIGTERM)
-        out, log = process.communicate(timeout=GONE_WITHIN_S)
-    assert out == ""
-    assert "Started GRPCInferenceService" in log
+        repository = f"--model-repository={echo_options.model_repository}"
+        result = invoke(serve_command, f"--grpc-port={port}", *FREE_PORTS[1:], repository)
+    assert result.exit_code == ServerError.exit_code
+    assert result.stdout == ""
+    assert re.fullmatch(rf"rvm-serve: .*127\.0\.0\.1:{port}.*\n", result.stderr)

@@ -1,4 +1,7 @@
-"""The RunPod worker as RunPod runs it: a process, its protocol, a real Triton, real stores."""
+"""The RunPod worker as RunPod runs it: a process, its protocol, a real Triton, real stores.
+
+Most tests send jobs to one worker, as RunPod does; each has job ids of its own.
+"""
 
 import ast
 import io
@@ -6,10 +9,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +28,7 @@ from tests.support.clip_server import ClipServer
 from tests.support.clips import alpha_plane, index_frame, read_frames, to_rgb, write_clip
 from tests.support.cloudinary_server import CloudinaryServer
 from tests.support.pngs import read_png_sequence
-from tests.support.processes import shared_memory_owners
+from tests.support.processes import client_segments
 from tests.support.put_server import PutServer
 from tests.support.runpod_server import RunPodServer
 
@@ -43,23 +48,21 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClipServer]:
     folder = tmp_path_factory.mktemp("clips")
     portrait = INT8_CASES[0].src
     write_clip(folder / "short.mp4", [*portrait, *portrait[::-1], *portrait])
-    write_clip(folder / "long.mp4", [index_frame(i, 640, 360) for i in range(600)])
+    write_clip(folder / "long.mp4", [index_frame(i, 640, 360) for i in range(300)])
     (folder / "notes.mp4").write_text("not a video")
     Image.new("RGB", (300, 300), SKY).save(folder / "sky.png")
     with ClipServer(folder) as server:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloudinary() -> Iterator[CloudinaryServer]:
     with CloudinaryServer() as server:
         yield server
 
 
-@pytest.fixture
-def environment(triton_url: str, tmp_path: Path) -> dict[str, str]:
+def settings(triton_url: str, temporary: Path) -> dict[str, str]:
     """What every worker of these tests has set; the stores come on top."""
-    temporary = tmp_path / "tmp"
     temporary.mkdir()
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("CLOUDINARY", "BUCKET"))}
     return {
@@ -69,6 +72,12 @@ def environment(triton_url: str, tmp_path: Path) -> dict[str, str]:
         "TMPDIR": str(temporary),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@pytest.fixture
+def environment(triton_url: str, tmp_path: Path) -> dict[str, str]:
+    """For a worker of one test."""
+    return settings(triton_url, tmp_path / "tmp")
 
 
 @contextmanager
@@ -98,19 +107,52 @@ def store(cloudinary: CloudinaryServer) -> dict[str, str]:
     return {"CLOUDINARY_URL": cloudinary.cloudinary_url}
 
 
-@pytest.fixture
-def runpod(
-    environment: dict[str, str], cloudinary: CloudinaryServer, tmp_path: Path
-) -> Iterator[RunPodServer]:
-    """RunPod's side, with a worker that uploads to Cloudinary."""
-    with RunPodServer() as server:
-        settings = {
-            **environment,
-            **server.environment,
-            "CLOUDINARY_URL": cloudinary.cloudinary_url,
-        }
-        with worker(settings, log=tmp_path / "worker.log"):
-            yield server
+@dataclass(frozen=True)
+class Endpoint:
+    """RunPod's side, and its worker."""
+
+    runpod: RunPodServer
+    pid: int
+    temporary: Path
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """All that the worker has printed."""
+        return self.log_file.read_text()
+
+    def result(self, job_id: str, **job_input: Any) -> dict[str, Any]:
+        """Submit one job and wait for its result."""
+        self.runpod.submit(job_id, job_input)
+        return self.runpod.wait_for_result(job_id)
+
+    def output(self, job_id: str, **job_input: Any) -> dict[str, Any]:
+        """As `result`, for a job that succeeds."""
+        result = self.result(job_id, **job_input)
+        assert "error" not in result
+        return dict(result["output"])
+
+
+@contextmanager
+def endpoint(
+    environment: dict[str, str], cloudinary: CloudinaryServer, log: Path
+) -> Iterator[tuple[Endpoint, "subprocess.Popen[bytes]"]]:
+    """A worker that uploads to Cloudinary."""
+    with RunPodServer() as runpod:
+        complete = environment | runpod.environment | store(cloudinary)
+        with worker(complete, log=log) as process:
+            yield Endpoint(runpod, process.pid, Path(environment["TMPDIR"]), log), process
+
+
+@pytest.fixture(scope="module")
+def shared(
+    triton_url: str, cloudinary: CloudinaryServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    """A worker that goes on for the next test."""
+    folder = tmp_path_factory.mktemp("worker")
+    environment = settings(triton_url, folder / "tmp")
+    with endpoint(environment, cloudinary, folder / "worker.log") as (running, _):
+        yield running
 
 
 def stored_file(url: str, tmp_path: Path) -> Path:
@@ -149,12 +191,9 @@ def check_same_pictures(path: Path, expected: Path, decoder: str) -> None:
 
 
 def test_a_job_from_url_to_url(
-    runpod: RunPodServer, clips: ClipServer, triton_url: str, tmp_path: Path
+    shared: Endpoint, clips: ClipServer, triton_url: str, tmp_path: Path
 ) -> None:
-    runpod.submit("job-1", {"video_url": clips.url("short.mp4"), "output_type": "webm"})
-    result = runpod.wait_for_result("job-1")
-    assert "error" not in result
-    output = result["output"]
+    output = shared.output("whole", video_url=clips.url("short.mp4"), output_type="webm")
     path = stored_file(output["output_url"], tmp_path)
     check_frames(path, "libvpx-vp9")
     check_same_pictures(path, matted_here(triton_url, clips, tmp_path), "libvpx-vp9")
@@ -172,15 +211,14 @@ def test_a_job_from_url_to_url(
 
 
 def test_two_files_and_a_preview_have_a_url_each(
-    runpod: RunPodServer, clips: ClipServer, tmp_path: Path
+    shared: Endpoint, clips: ClipServer, tmp_path: Path
 ) -> None:
-    job = {
-        "video_url": clips.url("short.mp4"),
-        "output_type": "foreground_and_matte",
-        "preview": True,
-    }
-    runpod.submit("job-1", job)
-    output = runpod.wait_for_result("job-1")["output"]
+    output = shared.output(
+        "files",
+        video_url=clips.url("short.mp4"),
+        output_type="foreground_and_matte",
+        preview=True,
+    )
     urls = [output[name] for name in ("output_url", "matte_url", "preview_url")]
     assert len(set(urls)) == 3
     for url in urls[:2]:
@@ -190,15 +228,14 @@ def test_two_files_and_a_preview_have_a_url_each(
         assert (preview.format, preview.size) == ("JPEG", (output["width"], output["height"]))
     percents = [
         percent(str(message.body["output"]))
-        for message in runpod.messages("job-1")
+        for message in shared.runpod.messages("files")
         if message.is_progress and "Uploading" in str(message.body["output"])
     ]
     assert percents == sorted(percents)
 
 
-def test_a_png_sequence_is_stored(runpod: RunPodServer, clips: ClipServer, tmp_path: Path) -> None:
-    runpod.submit("job-1", {"video_url": clips.url("short.mp4"), "output_type": "png_sequence"})
-    output = runpod.wait_for_result("job-1")["output"]
+def test_a_png_sequence_is_stored(shared: Endpoint, clips: ClipServer, tmp_path: Path) -> None:
+    output = shared.output("png", video_url=clips.url("short.mp4"), output_type="png_sequence")
     assert output["output_url"].endswith(".zip")
     times, pictures = read_png_sequence(stored_file(output["output_url"], tmp_path))
     assert times == pytest.approx([i / 30 for i in range(FRAMES)], abs=0.0006)
@@ -206,27 +243,24 @@ def test_a_png_sequence_is_stored(runpod: RunPodServer, clips: ClipServer, tmp_p
 
 
 def test_a_background_is_fetched_and_stands_behind_the_person(
-    runpod: RunPodServer, clips: ClipServer, tmp_path: Path
+    shared: Endpoint, clips: ClipServer, tmp_path: Path
 ) -> None:
-    job = {"video_url": clips.url("short.mp4"), "background": clips.url("sky.png")}
-    runpod.submit("job-1", job)
-    path = stored_file(runpod.wait_for_result("job-1")["output"]["output_url"], tmp_path)
+    job = {"video_url": clips.url("short.mp4")}
+    output = shared.output("background", **job, background=clips.url("sky.png"))
+    path = stored_file(output["output_url"], tmp_path)
     check_frames(path)
     *_, last = read_frames(path)
     assert np.abs(to_rgb(last)[:40, -60:].reshape(-1, 3).mean(axis=0) - SKY).max() < 8
-
-    runpod.submit("job-2", job | {"background": clips.url("notes.mp4")})
-    assert "background" in runpod.wait_for_result("job-2")["error"]
+    failed = shared.result("no-background", **job, background=clips.url("notes.mp4"))
+    assert "background" in failed["error"]
 
 
 def test_progress_is_ordered_throttled_and_never_after_the_result(
-    runpod: RunPodServer, clips: ClipServer
+    shared: Endpoint, clips: ClipServer
 ) -> None:
-    runpod.submit("job-1", {"video_url": clips.url("long.mp4")})
-    runpod.wait_for_result("job-1")
-    runpod.submit("job-2", {"video_url": clips.url("short.mp4")})
-    runpod.wait_for_result("job-2")
-    *progress, result = runpod.messages("job-1")
+    shared.output("long", video_url=clips.url("long.mp4"))
+    shared.output("after-long", video_url=clips.url("short.mp4"))
+    *progress, result = shared.runpod.messages("long")
     assert not result.is_progress
     assert all(message.is_progress for message in progress)
     texts = [message.body["output"] for message in progress]
@@ -262,23 +296,20 @@ BAD_INPUTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def test_failures_are_one_sentence_and_the_worker_goes_on(
-    runpod: RunPodServer, clips: ClipServer, tmp_path: Path
+    shared: Endpoint, clips: ClipServer
 ) -> None:
     for name, (job_input, message) in BAD_INPUTS.items():
         url = str(job_input.get("video_url", "")).replace("CLIPS", clips.base_url)
         job_id = name.replace(" ", "-")
-        runpod.submit(job_id, {**job_input, "video_url": url} if url else job_input)
-        result = runpod.wait_for_result(job_id)
+        result = shared.result(job_id, **({**job_input, "video_url": url} if url else job_input))
         assert set(result) == {"error"}
         assert message in result["error"]
         assert "Traceback" not in result["error"]
         assert "hidden" not in result["error"]
         assert "\n" not in result["error"]
-    runpod.submit("good", {"video_url": clips.url("short.mp4")})
-    assert runpod.wait_for_result("good")["output"]["frames"] == FRAMES
-    log = (tmp_path / "worker.log").read_text()
-    assert "hidden" not in log
-    assert "Traceback" not in log
+    assert shared.output("good", video_url=clips.url("short.mp4"))["frames"] == FRAMES
+    assert "hidden" not in shared.log
+    assert "Traceback" not in shared.log
 
 
 def test_private_addresses_are_refused_by_default(
@@ -294,43 +325,30 @@ def test_private_addresses_are_refused_by_default(
     assert not any(path.is_file() for path in (tmp_path / "results").rglob("*"))
 
 
-def test_a_cancelled_job_leaves_nothing(
-    runpod: RunPodServer, clips: ClipServer, tmp_path: Path
-) -> None:
-    runpod.submit("job-1", {"video_url": clips.url("long.mp4")})
-    runpod.wait_for_progress("job-1", "Processing (")
-    runpod.stop("job-1")
-    runpod.submit("job-2", {"video_url": clips.url("short.mp4")})
-    assert runpod.wait_for_result("job-2")["output"]["frames"] == FRAMES
-    assert all(message.is_progress for message in runpod.messages("job-1"))
-    assert list((tmp_path / "tmp").iterdir()) == []
+def test_a_cancelled_job_leaves_nothing(shared: Endpoint, clips: ClipServer) -> None:
+    shared.runpod.submit("cancelled", {"video_url": clips.url("long.mp4")})
+    shared.runpod.wait_for_progress("cancelled", "Processing (")
+    shared.runpod.stop("cancelled")
+    output = shared.output("after-cancelled", video_url=clips.url("short.mp4"))
+    assert output["frames"] == FRAMES
+    assert all(message.is_progress for message in shared.runpod.messages("cancelled"))
+    assert list(shared.temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ten_jobs_in_a_row_leave_nothing_and_do_not_grow(
-    environment: dict[str, str],
-    clips: ClipServer,
-    cloudinary: CloudinaryServer,
-    tmp_path: Path,
+    shared: Endpoint, clips: ClipServer
 ) -> None:
-    segments = shared_memory_owners()
-    with RunPodServer() as runpod:
-        settings = {
-            **environment,
-            **runpod.environment,
-            "CLOUDINARY_URL": cloudinary.cloudinary_url,
-        }
-        with worker(settings, log=tmp_path / "worker.log") as process:
-            grown = psutil.Process(process.pid)
-            sizes, threads, files = [], [], []
-            for number in range(10):
-                runpod.submit(f"job-{number}", {"video_url": clips.url("short.mp4")})
-                assert "output" in runpod.wait_for_result(f"job-{number}")
-                sizes.append(grown.memory_info().rss)
-                threads.append(grown.num_threads())
-                files.append(grown.num_fds())
-            assert grown.children(recursive=True) == []
-            assert list((tmp_path / "tmp").iterdir()) == []
-    assert shared_memory_owners() == segments
+    process = psutil.Process(shared.pid)
+    sizes, threads, files = [], [], []
+    for number in range(10):
+        shared.output(f"row-{number}", video_url=clips.url("short.mp4"))
+        sizes.append(process.memory_info().rss)
+        threads.append(process.num_threads())
+        files.append(process.num_fds())
+    assert process.children(recursive=True) == []
+    assert list(shared.temporary.iterdir()) == []
+    assert client_segments(shared.pid) == []
     # The first jobs load libraries and fill pools; from then on nothing may be added.
     assert max(sizes[-3:]) < 1.1 * max(sizes[2:5])
     assert max(threads[-3:]) <= max(threads[2:5])
@@ -338,38 +356,30 @@ def test_ten_jobs_in_a_row_leave_nothing_and_do_not_grow(
 
 
 def test_sigterm_lets_the_current_job_finish(
-    environment: dict[str, str],
-    clips: ClipServer,
-    cloudinary: CloudinaryServer,
-    tmp_path: Path,
+    environment: dict[str, str], clips: ClipServer, cloudinary: CloudinaryServer, tmp_path: Path
 ) -> None:
-    with RunPodServer() as runpod:
-        settings = {
-            **environment,
-            **runpod.environment,
-            "CLOUDINARY_URL": cloudinary.cloudinary_url,
-        }
-        with worker(settings, log=tmp_path / "worker.log") as process:
-            runpod.submit("job-1", {"video_url": clips.url("short.mp4")})
-            runpod.wait_for_progress("job-1", "")
-            process.send_signal(signal.SIGTERM)
-            assert "output" in runpod.wait_for_result("job-1")
-            assert process.wait(120) == 0
-    assert list((tmp_path / "tmp").iterdir()) == []
+    with endpoint(environment, cloudinary, tmp_path / "worker.log") as (running, process):
+        running.runpod.submit("job-1", {"video_url": clips.url("short.mp4")})
+        running.runpod.wait_for_progress("job-1", "")
+        process.send_signal(signal.SIGTERM)
+        assert "output" in running.runpod.wait_for_result("job-1")
+        assert process.wait(120) == 0
+        assert list(running.temporary.iterdir()) == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def local_api(
-    environment: dict[str, str],
-    cloudinary: CloudinaryServer,
-    tmp_path: Path,
-    unused_port: int,
+    triton_url: str, cloudinary: CloudinaryServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """RunPod's local API."""
-    settings = environment | store(cloudinary) | {"CLOUDINARY_MAX_FILE_BYTES": "100000"}
-    arguments = ["--rp_serve_api", "--rp_api_port", str(unused_port)]
-    with worker(settings, *arguments, log=tmp_path / "worker.log"):
-        url = f"http://localhost:{unused_port}"
+    folder = tmp_path_factory.mktemp("local_api")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = settings(triton_url, folder / "tmp") | store(cloudinary)
+    environment["CLOUDINARY_MAX_FILE_BYTES"] = "100000"
+    arguments = ["--rp_serve_api", "--rp_api_port", str(port)]
+    with worker(environment, *arguments, log=folder / "worker.log"):
+        url = f"http://localhost:{port}"
         wait_until_it_answers(url)
         yield url
 
@@ -465,20 +475,19 @@ def test_a_result_in_an_s3_bucket_is_fetched_by_its_url(
 
 
 def test_a_result_goes_to_the_job_s_own_upload_url(
-    environment: dict[str, str], clips: ClipServer, tmp_path: Path
+    shared: Endpoint, clips: ClipServer, tmp_path: Path
 ) -> None:
-    environment["RVM_UPLOAD_FOLDER"] = str(tmp_path / "unused")
     with PutServer() as target:
-        job_input = {
-            "video_url": clips.url("short.mp4"),
-            "upload_url": target.upload_url("/results/a.mp4"),
-        }
-        output = done_here(environment, job_input, tmp_path)
+        output = shared.output(
+            "put",
+            video_url=clips.url("short.mp4"),
+            upload_url=target.upload_url("/results/a.mp4"),
+        )
         stored = tmp_path / "stored.mp4"
         stored.write_bytes(target.stored["/results/a.mp4"].body)
         assert output["output_url"] == target.url("/results/a.mp4")
     check_frames(stored)
-    assert target.signature not in (tmp_path / "worker.log").read_text()
+    assert target.signature not in shared.log
 
 
 def test_without_a_store_the_worker_does_not_start(
@@ -511,8 +520,8 @@ def test_a_wrong_secret_stops_the_worker_at_its_fitness_check(
     log = tmp_path / "worker.log"
     wrong = re.sub(r":[^:@/]+@", ":not-the-secret@", cloudinary.cloudinary_url)
     with RunPodServer() as runpod:
-        settings = {**environment, **runpod.environment, "CLOUDINARY_URL": wrong}
-        with worker(settings, log=log) as process:
+        complete = {**environment, **runpod.environment, "CLOUDINARY_URL": wrong}
+        with worker(complete, log=log) as process:
             assert process.wait(60) == 1
     assert "Fitness check failed: check_store" in log.read_text()
     assert "not-the-secret" not in log.read_text()
