@@ -30,7 +30,7 @@ class Run:
     client_all_bytes: int
     """Resident memory with it."""
     server_bytes: int
-    """Of the server and its backends, without what is shared."""
+    """The memory of the server and its backends, without what is shared."""
 
 
 def measure_command(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:

@@ -206,7 +206,7 @@ class _Similarity:
         self._graph.configure()
 
     def of(self, result: av.VideoFrame, reference: av.VideoFrame) -> float:
-        """Of two frames of the size of the first one."""
+        """The similarity of two frames of the size of the first one."""
         for source, picture in zip(self._sources, (result, reference), strict=True):
             picture.pts, picture.time_base = self._count, Fraction(1, 25)
             source.push(picture)

@@ -83,7 +83,7 @@ class _Stages:
         return time.perf_counter() - wall_s, self._cpu_seconds() - cpu_s
 
     def _cpu_seconds(self) -> float:
-        """Of this process and of the server with its backends."""
+        """The processor time of this process and of the server with its backends."""
         processes = [self._server, *self._server.children(recursive=True)]
         times = [process.cpu_times() for process in processes]
         return time.process_time() + sum(t.user + t.system for t in times)

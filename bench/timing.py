@@ -12,7 +12,7 @@ class Sample:
 
     wall_ms: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
-    """Of all threads of the process at work; empty where that was not measured."""
+    """The processor time of all threads of the process at work; empty if not measured."""
 
     def as_dict(self) -> dict[str, float]:
         """Median and minimum of each, for the report."""

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -60,9 +62,18 @@ def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
         yield server.grpc_url
 
 
+@contextmanager
+def as_on_gpu(url: str) -> Iterator[MattingModel]:
+    """The models, of which the client believes that they run on a GPU: it sends planes."""
+    with mock.patch.object(MattingModel, "_runs_on_gpu", return_value=True):
+        connected = MattingModel(url)
+    with connected as model:
+        yield model
+
+
 @pytest.fixture
 def both(both_url: str) -> Iterator[MattingModel]:
-    with MattingModel(both_url, prefers_planes=True) as model:
+    with as_on_gpu(both_url) as model:
         yield model
 
 
@@ -203,9 +214,9 @@ def test_another_machine_gets_planes_too(both_url: str, clip: Path, tmp_path: Pa
     """By an address of this machine that is not a loopback one by its spelling."""
     port = both_url.rpartition(":")[2]
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
-    with MattingModel(f"0.0.0.0:{port}", prefers_planes=True) as model:
+    with as_on_gpu(f"0.0.0.0:{port}") as model:
         far = matte_video(clip, tmp_path / "far.webm", model, options)
-    with MattingModel(both_url, prefers_planes=True) as model:
+    with as_on_gpu(both_url) as model:
         near = matte_video(clip, tmp_path / "near.webm", model, options)
     assert (far.transport, far.pixel_layout) == ("gRPC", "I420")
     assert (near.transport, near.pixel_layout) == ("shared memory", "I420")

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from rvm_client.decode import read_rgba_at
 from rvm_client.pixels import UInt8Array, checkerboard, composite
 
+_ROWS = 4
 _CELL_WIDTH_PIXELS = 400
 _GAP_PIXELS = 8
 _HEADER_PIXELS = 24
@@ -19,10 +20,9 @@ def write_contact_sheet(
     target: Path,
     *,
     duration_seconds: float,
-    start_seconds: float = 0.0,
-    rows: int = 4,
+    start_seconds: float,
 ) -> None:
-    """Write a PNG with a row for each of `rows` moments spread over the video.
+    """Write a PNG with a row for each of four moments spread over the video.
 
     The result starts at `start_seconds` of the source.
 
@@ -32,7 +32,7 @@ def write_contact_sheet(
     Raises:
         InputError: one of the files cannot be decoded.
     """
-    moments_s = [duration_seconds * (row + 0.5) / rows for row in range(rows)]
+    moments_s = [duration_seconds * (row + 0.5) / _ROWS for row in range(_ROWS)]
     before = read_rgba_at(source, [start_seconds + moment_s for moment_s in moments_s])
     after = read_rgba_at(result, moments_s)
     has_alpha = any(picture[..., 3].min() < 255 for picture in after)

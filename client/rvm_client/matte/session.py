@@ -47,18 +47,13 @@ class MattingModel(Closing):
     Args:
         url: HOST:PORT of Triton's gRPC endpoint.
         request_timeout_s: limit for one inference request.
-        prefers_planes: whether `takes_planes` is true where the server has the model for them;
-            None: where it runs that on a GPU. A processor converts colours faster in the client
-            (swscale) than in the model.
 
     Raises:
         ServerUnreachableError: nothing that speaks Triton's protocol answers there.
         ServerError: the server has no such model, or one with another contract.
     """
 
-    def __init__(
-        self, url: str, *, request_timeout_s: float = 300.0, prefers_planes: bool | None = None
-    ) -> None:
+    def __init__(self, url: str, *, request_timeout_s: float = 300.0) -> None:
         self.url = url
         self._client = triton.InferenceServerClient(url)
         try:
@@ -67,12 +62,9 @@ class MattingModel(Closing):
                 self._models[I420.name] = self._find(
                     wire.YUV_MODEL_NAME, wire.YUV_INPUTS, request_timeout_s
                 )
-                if prefers_planes is None:
-                    prefers_planes = self._models[I420.name].runs_on_gpu
         except BaseException:
             self._client.close()
             raise
-        self._prefers_planes = bool(prefers_planes)
 
     def close(self) -> None:
         """End the connection."""
@@ -80,8 +72,12 @@ class MattingModel(Closing):
 
     @property
     def takes_planes(self) -> bool:
-        """Whether planes are to be sent: the server has the model for them, and does it fast."""
-        return self._prefers_planes and I420.name in self._models
+        """Whether planes are to be sent: the server has the model for them, on a GPU.
+
+        A processor converts colours faster in the client (swscale) than in the model.
+        """
+        model = self._models.get(I420.name)
+        return model is not None and model.runs_on_gpu
 
     @property
     def runs_on_gpu(self) -> bool:

@@ -115,7 +115,7 @@ def transcoded_packets(
     cut: Cut,
     warn: Callable[[str], None],
 ) -> Iterator[SoundPacket]:
-    """Decoded, brought to the encoder's rate and layout, cut to the sample, and encoded."""
+    """Decoded, brought to the encoder's rate and channels, cut to the sample, and encoded."""
     encoder = target.codec_context
     frames = _on_one_clock(_decoded(source, stream, warn))
     for frame in _cut_pieces(_resampled(frames, encoder, cut.origin_seconds), cut):
@@ -157,7 +157,7 @@ def _on_one_clock(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 def _resampled(
     frames: Iterator[av.AudioFrame], encoder: AudioCodecContext, origin_seconds: float
 ) -> Iterator[av.AudioFrame]:
-    """At the encoder's rate and layout, without short gaps, on the output's clock."""
+    """At the encoder's rate and channels, without short gaps, on the output's clock."""
     resampler: av.AudioResampler | None = None
     kind, expected = ("", "", 0), 0
     for frame in frames:

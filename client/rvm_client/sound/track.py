@@ -48,8 +48,8 @@ _CARRIERS = {
     "webm": _Carrier(frozenset({"opus", "vorbis"}), "libopus", "flt", 64_000, False),
 }
 
-# Layouts that both encoders and all players know; anything else is mixed down to stereo.
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+# Channels that both encoders and all players know; anything else is mixed down to stereo.
+_CHANNELS = {1: "mono", 2: "stereo", 6: "5.1"}
 _PREFERRED_RATE = 48_000
 
 
@@ -157,7 +157,7 @@ class SoundTrack(Closing):
         target = container.add_stream(self._carrier.encoder, rate=self._output_rate())
         assert isinstance(target, AudioStream)
         channels = self._first_frame.layout.nb_channels
-        target.codec_context.layout = _LAYOUTS.get(channels, "stereo")
+        target.codec_context.layout = _CHANNELS.get(channels, "stereo")
         target.codec_context.format = self._carrier.sample_format
         per_channel = self._carrier.bits_per_second_per_channel
         target.codec_context.bit_rate = per_channel * target.codec_context.layout.nb_channels
