@@ -129,14 +129,18 @@ def read_line(process: "subprocess.Popen[str]") -> str:
 
 
 def server_below(pid: int) -> tuple[str, int]:
-    """The name and the process id of the server that a process has started."""
+    """The name and the process id of the server that a process has started, or is starting."""
+    wait_for(lambda: bool(list(servers_below(pid))))
+    return next(servers_below(pid))
+
+
+def servers_below(pid: int) -> Iterator[tuple[str, int]]:
     for child in psutil.Process(pid).children(recursive=True):
         arguments = child.cmdline()
         # The stub's first ones are those of its interpreter.
         if any(part.endswith("/tritonserver") for part in arguments[:3]):
             name = next(part for part in arguments if part.startswith("--id="))
-            return name.removeprefix("--id="), child.pid
-    raise AssertionError(f"process {pid} has no server")
+            yield name.removeprefix("--id="), child.pid
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +399,6 @@ def test_serve_ends_with_a_signal(
 
 def test_serve_stops_while_it_starts(echo_options: ServerOptions) -> None:
     with running_command(serve_code(*FREE_PORTS), echo_options) as process:
-        wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) > 1)
         name, pid = server_below(process.pid)
         os.killpg(process.pid, signal.SIGINT)
         assert process.communicate(timeout=GONE_WITHIN_S) == ("", "")
