@@ -3,6 +3,7 @@
 Where only its supervision is under test, a stub stands for Triton: it has what is to be cleaned up.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -136,11 +137,13 @@ def server_below(pid: int) -> tuple[str, int]:
 
 def servers_below(pid: int) -> Iterator[tuple[str, int]]:
     for child in psutil.Process(pid).children(recursive=True):
-        arguments = child.cmdline()
-        # The stub's first ones are those of its interpreter.
-        if any(part.endswith("/tritonserver") for part in arguments[:3]):
-            name = next(part for part in arguments if part.startswith("--id="))
-            yield name.removeprefix("--id="), child.pid
+        # It may end meanwhile: the binary is asked for its options before it serves.
+        with contextlib.suppress(psutil.Error):
+            arguments = child.cmdline()
+            names = [part for part in arguments if part.startswith("--id=")]
+            # The stub's first arguments are those of its interpreter.
+            if names and any(part.endswith("/tritonserver") for part in arguments[:3]):
+                yield names[0].removeprefix("--id="), child.pid
 
 
 @pytest.fixture(scope="module")
