@@ -82,4 +82,5 @@ class ServerWatch(Closing):
             print(f"error: {exc}; the worker ends too", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         if not self._closed.wait(_GRACE_S):
+            self.end_server()
             os._exit(ServerError.exit_code)
