@@ -55,6 +55,7 @@ def test_fields_become_options() -> None:
     )
     assert (made.audio, made.warm_start) == (False, False)
     assert made.preview == FOLDER / "preview.jpg"
+    assert options(downsample_ratio=1).downsample_ratio == 1.0
     assert (made.max_width_pixels, made.max_height_pixels, made.crf) == (640, 480, 30)
     assert (made.start_seconds, made.end_seconds) == (1.0, 2.5)
     assert made.background == (10, 20, 30)
@@ -75,6 +76,10 @@ def test_a_background_is_fetched_only_where_it_is_a_url() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown field": ({"colour": "red"}, "no field 'colour'"),
+    "type": ({"output_type": "gif"}, "output_type is 'gif'"),
+    "ratio": ({"downsample_ratio": 2}, "downsample_ratio is 2"),
+    "scheme of the video": ({"video_url": "file:///etc/passwd"}, "video_url is 'file:///etc/"),
     "colour": ({"background": "navyish"}, "background is 'navyish'; it must be a colour"),
     "file as background": ({"background": "/etc/passwd"}, "background is '/etc/passwd'"),
     "scheme": ({"background": "file:///etc/passwd"}, "background is 'file:///etc/passwd'"),
@@ -118,6 +123,11 @@ def test_what_cannot_be_used_is_one_sentence(fields: dict[str, Any], message: st
         parse_job({"video_url": URL, **fields})
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_no_url() -> None:
+    with pytest.raises(UsageError, match="video_url is missing"):
+        parse_job({})
 
 
 def test_a_secret_in_a_url_is_not_shown() -> None:
