@@ -32,9 +32,9 @@ from tests.support.processes import client_segments
 from tests.support.put_server import PutServer
 from tests.support.runpod_server import RunPodServer
 
-from rvm_client.frames import OutputType
 from rvm_client.matte import MattingModel
 from rvm_client.options import MatteOptions
+from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_export.goldens import INT8_CASES
 
@@ -281,8 +281,8 @@ def percent(text: str) -> int:
     return int(match[1])
 
 
-# One for each place: the fields, all of which are in tests/client/worker/test_job.py, the download,
-# the video.
+# One for each place: the fields (tests/client/worker/test_job.py has them all), the download, the
+# video.
 BAD_INPUTS: dict[str, tuple[dict[str, Any], str]] = {
     "wrong-type": ({"video_url": "http://x/a.mp4", "output_type": "gif"}, "output_type is 'gif'"),
     "not-there": ({"video_url": "CLIPS/gone.mp4?token=hidden"}, "404"),
@@ -479,7 +479,7 @@ def test_a_result_goes_to_the_job_s_own_upload_url(
         )
         stored = tmp_path / "stored.mp4"
         stored.write_bytes(target.stored["/results/a.mp4"].body)
-        assert output["output_url"] == f"{target.url}/results/a.mp4"
+        assert output["output_url"] == target.url("/results/a.mp4")
     check_frames(stored)
     assert target.signature not in shared.log
 
