@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rvm_export.decoder import STATE_CHANNELS
 from rvm_export.full_resolution import linear_model, working_size_image, write_frames
 from rvm_export.network import MattingNetwork, fold_batch_norms
+from rvm_export.refiner import DeepGuidedFilter
 
 
 class FrameModel(nn.Module):
@@ -27,6 +28,8 @@ class FrameModel(nn.Module):
         fold_batch_norms(network)
         _order_channels_last(network)
         self.refiner = network.refiner
+        if isinstance(network.refiner, DeepGuidedFilter):
+            network.refiner.settle()
         network.backbone.lower_precision(dtype)
         for part in (network.aspp, network.decoder, network.project_mat):
             part.to(dtype)

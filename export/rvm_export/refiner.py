@@ -29,7 +29,7 @@ class FastGuidedFilter(nn.Module):
     def forward(self, rgb: Tensor, y: Tensor, _hidden: Tensor) -> tuple[Tensor, Tensor]:
         """rgb [N,3,h,w], y [N,4,h,w] in 0..1, the hidden map unused -> A, b [N,4,h,w]."""
         x = guide(rgb)
-        means = _box_mean(torch.cat([x, y, x * y, x * x], dim=1))
+        means = box_mean(torch.cat([x, y, x * y, x * x], dim=1))
         mean_x, mean_y, mean_xy, mean_xx = torch.split(means, 4, dim=1)
         covariance = mean_xy - mean_x * mean_y
         variance = mean_xx - mean_x * mean_x
@@ -37,16 +37,14 @@ class FastGuidedFilter(nn.Module):
         return a, mean_y - a * mean_x
 
 
-def _box_mean(x: Tensor) -> Tensor:
+def box_mean(x: Tensor) -> Tensor:
     """Mean over 3x3 windows; the zero padding counts, so borders are not renormalised.
 
-    Along x, then along y: in flat regions the variance is a difference of nearly equal
-    numbers, divided by `eps`, so that another order of summation moves the foreground by 5e-4.
+    No convolution: a GPU may round the numbers of one to 10 bits of mantissa (TF32). In flat
+    regions the variance is a difference of nearly equal numbers, divided by `eps`; after such a
+    rounding alpha is wrong by up to 255 levels.
     """
-    channels = x.size(1)
-    third = x.new_full([channels, 1, 1, 3], 1 / 3)
-    x = F.conv2d(x, third, padding=[0, 1], groups=channels)
-    return F.conv2d(x, third.transpose(2, 3), padding=[1, 0], groups=channels)
+    return F.avg_pool2d(x, 3, 1, 1)
 
 
 class DeepGuidedFilter(nn.Module):
@@ -55,6 +53,7 @@ class DeepGuidedFilter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.box_filter = nn.Conv2d(4, 4, 3, padding=1, bias=False, groups=4)
+        self.box_is_mean = False
         self.conv = nn.Sequential(
             nn.Conv2d(2 * 4 + HIDDEN_CHANNELS, 16, 1, bias=False),
             nn.BatchNorm2d(16),
@@ -68,12 +67,25 @@ class DeepGuidedFilter(nn.Module):
     def forward(self, rgb: Tensor, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """rgb [N,3,h,w], y [N,4,h,w] in 0..1, hidden [N,16,h,w] -> A, b [N,4,h,w]."""
         x = guide(rgb)
-        mean_x: Tensor = self.box_filter(x)
-        mean_y: Tensor = self.box_filter(y)
-        covariance = self.box_filter(x * y) - mean_x * mean_y
-        variance = self.box_filter(x * x) - mean_x * mean_x
+        means = self.box(torch.cat([x, y, x * y, x * x]))
+        mean_x, mean_y, mean_xy, mean_xx = torch.chunk(means, 4)
+        covariance = mean_xy - mean_x * mean_y
+        variance = mean_xx - mean_x * mean_x
         a: Tensor = self.conv(torch.cat([covariance, variance, hidden], dim=1))
         return a, mean_y - a * mean_x
+
+    def settle(self) -> None:
+        """Note what kind of box filter the loaded weights are; for the graph that is served."""
+        ninths = torch.full_like(self.box_filter.weight, 1 / 9)
+        self.box_is_mean = torch.allclose(self.box_filter.weight, ninths, rtol=0, atol=1e-6)
+
+    def box(self, x: Tensor) -> Tensor:
+        """The box filter of [N,4,h,w]. Training may have moved its weights from 1/9."""
+        if self.box_is_mean:
+            return box_mean(x)
+        # In float64, which no GPU rounds.
+        weight = self.box_filter.weight.double()
+        return F.conv2d(x.double(), weight, padding=[1, 1], groups=4).float()
 
 
 def apply_linear(rgb: Tensor, a: Tensor, b: Tensor) -> Tensor:
