@@ -92,7 +92,8 @@ COPY LICENSE NOTICE ./
 
 # RUNPOD_INIT_TIMEOUT: seconds for a cold start. RunPod reads it from the endpoint's settings: set
 # it there too. HOME: the user of Triton's image has none. NVIDIA_DRIVER_CAPABILITIES: without
-# "video" the container gets no NVDEC and no NVENC.
+# "video" the container gets no NVDEC and no NVENC. NVIDIA_TF32_OVERRIDE: float32 is not rounded, also
+# where Triton is started by hand.
 ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_MODEL_REPOSITORY=/opt/rvm/model_repository \
     RVM_CACHE_DIR=/tmp/rvm-triton \
@@ -101,6 +102,7 @@ ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_METRICS_PORT=8002 \
     RUNPOD_INIT_TIMEOUT=800 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
+    NVIDIA_TF32_OVERRIDE=0 \
     HOME=/tmp \
     PYTHONUNBUFFERED=1
 

@@ -307,6 +307,10 @@ def test_the_ports_of_the_image_are_those_that_it_exposes() -> None:
     assert set(re.findall(r"_PORT=(\d+)", settings)) == set(exposed.split())
 
 
+def test_no_library_may_round_float32() -> None:
+    assert "NVIDIA_TF32_OVERRIDE=0" in " ".join(values("ENV", LAST_STAGE)).split()
+
+
 def test_asks_for_the_video_engines_of_the_gpu() -> None:
     settings = " ".join(values("ENV", LAST_STAGE))
     (capabilities,) = re.findall(r"NVIDIA_DRIVER_CAPABILITIES=(\S+)", settings)

@@ -190,9 +190,7 @@ class TritonServer(Closing):
         self.stop()
 
     def _start_guard(self, install: TritonInstall) -> "subprocess.Popen[bytes]":
-        environment = server_environment(
-            self.options.environment, install.library_folders, self.options.threads
-        )
+        environment = server_environment(self.options.environment, install, self.options.threads)
         command = [
             *server_command(install, environment),
             *server_arguments(self.options, install, self.ports, self.name, self.segment_prefix),

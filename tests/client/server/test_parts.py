@@ -4,15 +4,18 @@ import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.machine import available_cores
 from rvm_client.server import ServerOptions, newest_version
 from rvm_client.server import install as triton_install
-from rvm_client.server.environment import is_allowed, server_environment
+from rvm_client.server.environment import server_environment
+from rvm_client.server.install import TritonInstall
 from rvm_client.server.log import explain, is_port_conflict, read_tail
 from rvm_client.server.options import check_model_repository, check_ports, choose_ports, url_host
 
@@ -72,23 +75,51 @@ def test_the_tail_of_a_log_is_bounded(tmp_path: Path) -> None:
 # --- the environment
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "CLOUDINARY_URL",
-        "BUCKET_SECRET_ACCESS_KEY",
-        "RUNPOD_API_KEY",
-        "CUDA_API_TOKEN",
-        "PYTHONHOME",
-    ],
-)
-def test_other_variables_stay_out(name: str) -> None:
-    assert not is_allowed(name)
+EMBEDDED = TritonInstall(Path("tritonserver"), Path("backends"), (), embedded=True)
+INSTALLED = replace(EMBEDDED, embedded=False)
+# All settings of ours that are secret, and what others of the same machine may have set.
+SECRETS = {
+    str(field.validation_alias)
+    for field in Settings.model_fields.values()
+    if "SecretStr" in str(field.annotation)
+} | {"AWS_SESSION", "RUNPOD_WEBHOOK_GET_JOB", "CUDA_API_TOKEN", "HF_TOKEN", "DB_PASSWORD"}
+
+
+@pytest.mark.parametrize("install", [EMBEDDED, INSTALLED], ids=["embedded", "installed"])
+def test_no_secret_goes_in(install: TritonInstall) -> None:
+    assert len(SECRETS) > 8
+    inherited = dict.fromkeys(SECRETS, "s3cr3t") | {
+        "TRITON_CLOUD": "https://user:s3cr3t@host/path",
+        "HOME": "/root",
+    }
+    environment = server_environment(inherited, install)
+    assert environment["HOME"] == "/root"
+    assert "s3cr3t" not in str(environment)
+
+
+def test_an_installed_server_keeps_what_its_image_sets() -> None:
+    of_the_image = {
+        "UCX_MEM_EVENTS": "no",
+        "OPAL_PREFIX": "/opt/hpcx/ompi",
+        "TRITON_SERVER_VERSION": "2.59.0",
+        "NVIDIA_REQUIRE_CUDA": "cuda>=9.0",
+        "_CUDA_COMPAT_PATH": "/usr/local/cuda/compat",
+        "LD_LIBRARY_PATH": "/usr/local/cuda/compat/lib",
+    }
+    environment = server_environment(of_the_image, INSTALLED)
+    assert of_the_image.items() <= environment.items()
+    assert environment["MALLOC_ARENA_MAX"] == "1"
+    assert "UCX_MEM_EVENTS" not in server_environment(of_the_image, EMBEDDED)
+
+
+@pytest.mark.parametrize("install", [EMBEDDED, INSTALLED], ids=["embedded", "installed"])
+def test_a_gpu_multiplies_in_true_float32(install: TritonInstall) -> None:
+    assert server_environment({}, install)["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
 def test_what_a_server_needs_goes_in(tmp_path: Path) -> None:
     inherited = {"CUDA_VISIBLE_DEVICES": "1", "LD_LIBRARY_PATH": "/own", "PATH": "/usr/bin"}
-    environment = server_environment(inherited, [tmp_path])
+    environment = server_environment(inherited, replace(EMBEDDED, library_folders=(tmp_path,)))
     assert environment["CUDA_VISIBLE_DEVICES"] == "1"
     assert environment["LD_LIBRARY_PATH"] == f"{tmp_path}:/own"
     assert environment["PATH"].split(":")[0] == str(Path(sys.executable).parent)
@@ -98,9 +129,9 @@ def test_what_a_server_needs_goes_in(tmp_path: Path) -> None:
 
 def test_a_users_own_choice_stays() -> None:
     inherited = {"OMP_NUM_THREADS": "3", "MALLOC_MMAP_MAX_": "7"}
-    assert server_environment(inherited, [])["OMP_NUM_THREADS"] == "3"
-    assert server_environment(inherited, [])["MALLOC_MMAP_MAX_"] == "7"
-    assert server_environment(inherited, [], threads=5)["OMP_NUM_THREADS"] == "5"
+    assert server_environment(inherited, EMBEDDED)["OMP_NUM_THREADS"] == "3"
+    assert server_environment(inherited, EMBEDDED)["MALLOC_MMAP_MAX_"] == "7"
+    assert server_environment(inherited, EMBEDDED, threads=5)["OMP_NUM_THREADS"] == "5"
 
 
 @pytest.mark.parametrize(
