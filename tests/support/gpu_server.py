@@ -16,9 +16,13 @@ _STATE_SHAPE = [1, 1, 1, 1]
 
 
 class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Serves on loopback for as long as its context lasts; `frames` has the T of each request."""
+    """Serves on loopback for as long as its context lasts; `frames` has the T of each request.
 
-    def __init__(self) -> None:
+    With a `failure` every request fails with that text.
+    """
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure = failure
         self.frames: list[int] = []
         self._server = grpc.server(
             futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
@@ -50,7 +54,9 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         config = model_config_pb2.ModelConfig(instance_group=[group])
         return service_pb2.ModelConfigResponse(config=config)
 
-    def ModelInfer(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.failure is not None:
+            context.abort(grpc.StatusCode.INTERNAL, self.failure)
         shape = list(request.inputs[0].shape)
         self.frames.append(shape[1])
         alpha = np.full(shape[:-1], 255, np.uint8)

@@ -5,6 +5,7 @@ from request to request, and the server keeps nothing.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,6 +38,8 @@ _LOG = logging.getLogger(__name__)
 State = npt.NDArray[np.generic]
 
 _STATE_DTYPES = ("FP32", "FP16")
+# The last line of an error of Python or TorchScript: "builtins.ValueError: ..."
+_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)$", re.MULTILINE)
 
 
 class MattingModel(Closing):
@@ -243,8 +246,19 @@ def _is_on_this_machine(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+def reason_of(message: str) -> str:
+    """The one line of a server's message that says why.
+
+    NVIDIA's PyTorch backend puts TorchScript's trace first and the exception last; the embedded
+    server has nothing but the reason.
+    """
+    reasons = _EXCEPTION.findall(message)
+    lines = message.strip().splitlines() or ["no reason is given"]
+    return str(reasons[-1] if reasons else lines[0]).strip()
+
+
 def _from_triton(exc: InferenceServerException, url: str) -> ServerError:
-    status, message = str(exc.status() or ""), str(exc.message()).strip().splitlines()[0]
+    status, message = str(exc.status() or ""), reason_of(str(exc.message()))
     if "UNAVAILABLE" in status and "is not ready" not in message:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "
