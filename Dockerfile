@@ -12,9 +12,11 @@
 
 # Why this tag of Triton:
 # - 25.07 is the first with the fixes of CVE-2025-23310, -23311, -23317, -23319, -23320 and -23334,
-#   which let a request run code, and the last with CUDA 12.9, which runs on drivers from 525 on.
-#   From 25.08 on it is CUDA 13, whose driver 580 many machines do not have yet. What 25.08 fixed,
-#   CVE-2025-23316, needs the model control API: here that is off, and Triton is on loopback only.
+#   which let a request run code, and the last with CUDA 12.9, for drivers from 575 on. NVIDIA
+#   supports older ones with it on data-centre GPUs only, and its entrypoint has been seen to end
+#   the container on 550. From 25.08 on it is CUDA 13, whose driver 580 many machines do not have
+#   yet. What 25.08 fixed, CVE-2025-23316, needs the model control API: here that is off, and
+#   Triton is on loopback only.
 # - pyt-python: the PyTorch and Python backends alone, a fraction of the full image.
 # - It is Ubuntu 24.04 with Python 3.12, and its LibTorch is 2.8.0a0: hence PyTorch 2.7.1 below, as
 #   an older LibTorch may not load what a newer PyTorch has written.
@@ -97,6 +99,7 @@ COPY LICENSE NOTICE ./
 ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_MODEL_REPOSITORY=/opt/rvm/model_repository \
     RVM_CACHE_DIR=/tmp/rvm-triton \
+    RVM_REQUIRE_GPU=true \
     RVM_GRPC_PORT=8001 \
     RVM_HTTP_PORT=8000 \
     RVM_METRICS_PORT=8002 \

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")
     metrics_port: Port = Field(default=0, validation_alias="RVM_METRICS_PORT")
     """The ports of the worker's own server; 0: any free one."""
+    require_gpu: bool = Field(default=False, validation_alias="RVM_REQUIRE_GPU")
     min_shm_bytes: int = Field(default=256 * 2**20, ge=0, validation_alias="RVM_MIN_SHM_BYTES")
 
     max_download_bytes: int = Field(

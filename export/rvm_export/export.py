@@ -13,6 +13,7 @@ from rvm_export.cache import sha256_of
 from rvm_export.config_pbtxt import check_precision, prepare_config
 from rvm_export.contract import Layout, Precision
 from rvm_export.errors import UsageError, VerificationError
+from rvm_export.golden_frame import write_golden_frame
 from rvm_export.goldens import INT8_CASES, SEED, SEEDED_CASES
 from rvm_export.manifest import Manifest
 from rvm_export.repository import MODEL_FILE, Repository
@@ -85,6 +86,7 @@ def _export(
         _write_model(weights, layout, options.precision, staged / MODEL_FILE)
         say(f"Verifying version {version} of {layout.model_name} on {options.device}")
         _verified(weights, layout, options, staged).write(staged)
+        write_golden_frame(staged, weights.network(), layout, options.precision)
         return repository.publish(staged)
 
 

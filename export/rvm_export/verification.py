@@ -36,7 +36,7 @@ class Subject:
     def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
         """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
         src, dtype = pictures(rgb, self.layout), self.precision.dtype
-        return run(self.model, src, ratio, chunks, dtype, self.device, _matrices(self.layout))
+        return run(self.model, src, ratio, chunks, dtype, self.device, matrices(self.layout))
 
 
 def pictures(rgb: Tensor, layout: Layout) -> Tensor:
@@ -47,7 +47,8 @@ def pictures(rgb: Tensor, layout: Layout) -> Tensor:
     return torch.from_numpy(yuv_reference.to_i420(even.numpy()))
 
 
-def _matrices(layout: Layout) -> list[Tensor]:
+def matrices(layout: Layout) -> list[Tensor]:
+    """What comes after the ratio: how colours are converted, where the layout has any."""
     used = (yuv_reference.TO_RGB, yuv_reference.FROM_RGB) if layout is Layout.YUV else ()
     return [torch.from_numpy(matrix).float() for matrix in used]
 
@@ -112,7 +113,7 @@ def compare_with_eager(subject: Subject, network: MattingNetwork) -> Difference:
         VerificationError: it is more than rounding.
     """
     found = []
-    eager = Subject(_eager(network, subject.layout), subject.layout, Precision.FP32)
+    eager = eager_subject(network, subject.layout)
     for case in INT8_CASES:
         src = _clip(case)[None]
         expected = eager.matte(src, case.downsample_ratio, case.chunks)
@@ -122,9 +123,11 @@ def compare_with_eager(subject: Subject, network: MattingNetwork) -> Difference:
     return worst(found)
 
 
-def _eager(network: MattingNetwork, layout: Layout) -> Model:
+def eager_subject(network: MattingNetwork, layout: Layout) -> Subject:
+    """The plain network in float32 behind the wire contract of a layout: the yardstick."""
     model = EagerModel(network)
-    return model if layout is Layout.RGB else yuv_reference.EagerYuvModel(model)
+    yardstick = model if layout is Layout.RGB else yuv_reference.EagerYuvModel(model)
+    return Subject(yardstick, layout, Precision.FP32)
 
 
 def compare_with_golden(subject: Subject, cases: tuple[GoldenCase, ...]) -> Difference:

@@ -29,6 +29,7 @@ NOT_FOR_THE_HUB = {
     "RVM_METRICS_PORT",
     "RVM_TRITON_HOST",
     "RVM_MIN_SHM_BYTES",
+    "RVM_REQUIRE_GPU",
 }
 # Read by RunPod, not by us.
 OF_RUNPOD = {"RUNPOD_INIT_TIMEOUT"}
@@ -190,9 +191,8 @@ def test_presets_set_what_is_asked_for() -> None:
 
 
 def test_cuda_versions_are_those_that_the_image_runs_on() -> None:
-    # The image has CUDA 12.9, which runs on every driver of CUDA 12 and later.
-    assert "12.9" in HUB.config.allowedCudaVersions
-    assert min(map(float, HUB.config.allowedCudaVersions)) == 12.0
+    # The image has CUDA 12.9; older drivers run it on data-centre GPUs only.
+    assert set(HUB.config.allowedCudaVersions) == {"12.9", "13.0"}
     assert TESTS.config.allowedCudaVersions == HUB.config.allowedCudaVersions
 
 

@@ -18,11 +18,16 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+import torch
 from tests.support.clip_server import ClipServer
 from tests.support.clips import index_frame, write_clip
 from tests.support.runpod_server import RunPodServer
 
 from rvm_client.errors import ConfigError, ServerError
+from rvm_client.wire import MODEL_NAME
+from rvm_export import script
+from rvm_export.contract import Layout
+from rvm_export.weights import Weights
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "scripts" / "start"
@@ -277,6 +282,34 @@ def test_without_a_port_there_is_no_worker(environment: dict[str, str], tmp_path
         with container(environment | {"RVM_GRPC_PORT": str(port)}, tmp_path) as running:
             assert running.end() == ServerError.exit_code
     assert re.fullmatch(rf"error: .*127\.0\.0\.1:{port}.*\n", running.errors)
+
+
+def test_a_model_with_one_wrong_weight_takes_no_jobs(
+    environment: dict[str, str], model_repository: Path, weights: Weights, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(model_repository, repository)
+    network = weights.network()
+    bias = network.project_mat.conv.bias
+    assert bias is not None
+    with torch.no_grad():
+        bias[3] += 0.05
+    wrong = script.script(network, torch.float32, Layout.RGB)
+    torch.jit.save(wrong, repository / MODEL_NAME / "1" / "model.pt")
+    with container(environment | {"RVM_MODEL_REPOSITORY": str(repository)}, tmp_path) as running:
+        assert running.end() == CANNOT_BEGIN
+    assert re.fullmatch(
+        r"error: the model rvm_mobilenetv3, version 1, does not give the mattes .*\n",
+        running.errors,
+    )
+
+
+def test_without_the_gpu_that_is_demanded_it_takes_no_jobs(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with container(environment | {"RVM_REQUIRE_GPU": "true"}, tmp_path) as running:
+        assert running.end() == CANNOT_BEGIN
+    assert re.search(r"^error: .*RVM_REQUIRE_GPU demands a GPU.*\n\Z", running.errors, re.M)
 
 
 def test_an_installation_that_is_missing(environment: dict[str, str], tmp_path: Path) -> None:

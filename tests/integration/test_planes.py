@@ -24,7 +24,7 @@ from tests.support.clips import (
 
 from rvm_client.errors import ServerError
 from rvm_client.frames import SourceChunk
-from rvm_client.matte import ChunkShape, MattingModel
+from rvm_client.matte import ChunkShape, MattingModel, check_golden_frames
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video
@@ -200,6 +200,23 @@ def assert_alike(ours: Path, usual: Path, output_type: OutputType, role: FileRol
         # Beyond the edge the foreground is what each encoder makes of it.
         if output_type is not OutputType.FOREGROUND_AND_MATTE or role is FileRole.MATTE:
             assert apart(shown(a), shown(b)).mean() < 2
+
+
+def test_both_models_give_their_golden_frames(
+    both_url: str, yuv_model_repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = tmp_path / "repository"
+    shutil.copytree(yuv_model_repository, damaged)
+    golden = damaged / YUV_MODEL_NAME / "1" / "golden.npz"
+    with MattingModel(both_url) as model:
+        check_golden_frames(model, yuv_model_repository)
+        assert not caplog.records
+        golden.write_bytes(golden.read_bytes()[:1000])
+        with pytest.raises(ServerError, match=r"golden\.npz is damaged; export"):
+            check_golden_frames(model, damaged)
+        golden.unlink()
+        check_golden_frames(model, damaged)
+        assert f"The model {YUV_MODEL_NAME}, version 1, has no golden frame" in caplog.text
 
 
 def test_a_server_without_a_gpu_gets_rgb(both_url: str, clip: Path, tmp_path: Path) -> None:

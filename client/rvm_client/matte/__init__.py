@@ -1,6 +1,7 @@
 """Chunks of frames to alpha mattes and foregrounds, by a model on a Triton server."""
 
 from rvm_client.matte.chunk_size import frames_per_request
+from rvm_client.matte.fitness import check_golden_frames
 from rvm_client.matte.session import MattingModel, MattingSession
 from rvm_client.matte.transport import ChunkShape
 
@@ -8,5 +9,6 @@ __all__ = [
     "ChunkShape",
     "MattingModel",
     "MattingSession",
+    "check_golden_frames",
     "frames_per_request",
 ]

@@ -6,9 +6,10 @@ from request to request, and the server keeps nothing.
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ from rvm_client.matte.transport import (
     Transport,
     constant_inputs,
     infer_by_value,
+    send_arrays,
     start_states,
 )
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
@@ -81,6 +83,22 @@ class MattingModel(Closing):
         """
         model = self._models.get(I420.name)
         return model is not None and model.runs_on_gpu
+
+    @property
+    def addresses(self) -> list[ModelAddress]:
+        """The models of the server that keep the wire contract."""
+        return list(self._models.values())
+
+    def send(
+        self, address: ModelAddress, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """One request of all inputs by name: fgr as src, and pha [B,T,H,W,1].
+
+        Raises:
+            InferenceError, ServerUnreachableError: as `infer`.
+        """
+        with self.failing_clearly():
+            return send_arrays(address, arrays)
 
     @property
     def runs_on_gpu(self) -> bool:

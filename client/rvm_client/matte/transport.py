@@ -4,13 +4,14 @@ A transport belongs to one video and carries its recurrent state from request to
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton
-from tritonclient.utils import triton_to_np_dtype
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from rvm_client import wire
 from rvm_client.matte.shared_region import SharedRegion
@@ -276,6 +277,15 @@ def infer_by_value(
     )
     fgr, pha = result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
     return fgr, pha, [result.as_numpy(name) for name in wire.STATE_OUTPUTS]
+
+
+def send_arrays(
+    model: ModelAddress, arrays: Mapping[str, npt.NDArray[Any]]
+) -> tuple[UInt8Array, UInt8Array]:
+    """One request of inputs by name: fgr as src, and pha [B,T,H,W,1]."""
+    inputs = [_by_value(name, x, np_to_triton_dtype(x.dtype)) for name, x in arrays.items()]
+    result = model.client.infer(model.name, inputs, client_timeout=model.request_timeout_s)
+    return result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
 
 
 def _by_value(name: str, value: npt.NDArray[Any], datatype: str) -> triton.InferInput:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
-from rvm_client.errors import RvmError, ServerError
-from rvm_client.matte import MattingModel
+from rvm_client.errors import ConfigError, RvmError, ServerError
+from rvm_client.matte import MattingModel, check_golden_frames
 from rvm_client.options import Limits
 from rvm_client.server import StartingServer, TritonServer
 from rvm_client.upload import choose_store
@@ -147,6 +147,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
         ),
         limits=Limits.configured(settings),
     )
+    if server is not None:
+        _check_fitness(settings, server)
     _register_checks(context)
     with ExitStack() as stack:
         watch = None if server is None else stack.enter_context(ServerWatch(server))
@@ -162,6 +164,23 @@ def _triton_url(settings: Settings, server: TritonServer | None) -> str:
     assert settings.triton_url is not None
     MattingModel(settings.triton_url).close()
     return settings.triton_url
+
+
+def _check_fitness(settings: Settings, server: TritonServer) -> None:
+    """Make sure that our server computes where and what it must.
+
+    Raises:
+        ConfigError: the model runs on a processor, where a GPU is demanded.
+        ServerError: it gives other mattes than it was exported to give.
+    """
+    with MattingModel(server.grpc_url, request_timeout_s=settings.request_timeout_s) as model:
+        if settings.require_gpu and not model.runs_on_gpu:
+            raise ConfigError(
+                "the Triton server runs the model on a processor, and RVM_REQUIRE_GPU demands a "
+                "GPU: there is none in the container, or its driver is too old for Triton's "
+                "CUDA; RVM_REQUIRE_GPU=false takes jobs all the same"
+            )
+        check_golden_frames(model, settings.model_repository)
 
 
 def _log(settings: Settings) -> Log:
