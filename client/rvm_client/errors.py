@@ -9,6 +9,8 @@
         ServerStartError        it did not come up
         ServerUnreachableError  nothing answers at its address
         InferenceError          it refused or failed a request
+          GpuMemoryError          the GPU's memory ran out; fewer frames may fit
+          GpuLostError            the GPU failed; this server's later requests fail, too
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
@@ -63,6 +65,14 @@ class ServerUnreachableError(ServerError):
 
 class InferenceError(ServerError):
     """The Triton server refused or failed an inference request."""
+
+
+class GpuMemoryError(InferenceError):
+    """The memory of the server's GPU ran out; a request of fewer frames may fit."""
+
+
+class GpuLostError(InferenceError):
+    """The server's GPU failed, and fails every later request of this server's process."""
 
 
 class OutputError(RvmError):

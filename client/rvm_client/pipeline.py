@@ -14,7 +14,7 @@ from pathlib import Path
 from rvm_client.backdrop import open_backdrop
 from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
-from rvm_client.errors import HardwareEncoderError, StoppedError
+from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError
 from rvm_client.frames import MatteChunk, VideoInfo
 from rvm_client.machine import say_once
 from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
@@ -26,6 +26,9 @@ from rvm_client.scenes import with_warm_up
 from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
 
+_LESS_MEMORY = (
+    "the memory of the server's GPU ran out, so frames went to it one at a time, which is slower"
+)
 # Chunks that wait between two stages. One lets a stage run ahead; more only cost memory.
 _QUEUE_DEPTH = 1
 
@@ -94,7 +97,8 @@ def matte_video(
 ) -> MatteResult:
     """Matte the video file `source` into `target`. All or nothing is written.
 
-    If an encoder on a GPU fails on the way, everything is done once more in software.
+    If an encoder on a GPU fails on the way, everything is done once more in software; if the
+    memory of the server's GPU runs out, once more with one frame a request.
 
     Args:
         source: a media file.
@@ -116,7 +120,12 @@ def matte_video(
         return run.matte()
     except HardwareEncoderError as exc:
         say_once(f"A video is matted again, with codecs in software: {exc}")
-    return replace(run, limits=run.limits.in_software()).matte()
+        again = replace(run, limits=run.limits.in_software())
+    except GpuMemoryError:
+        if options.frames_per_request == 1:
+            raise
+        again = replace(run, options=replace(options, frames_per_request=1), notes=(_LESS_MEMORY,))
+    return again.matte()
 
 
 def transcode(
@@ -160,6 +169,8 @@ class _Run:
     limits: Limits
     on_progress: Callable[[MatteProgress], None] | None
     cancelled: threading.Event | None
+    notes: tuple[str, ...] = ()
+    """What the result is to say of a run before this one."""
     watches: _Watches = field(default_factory=_Watches, init=False)
     cuts: list[int] = field(default_factory=list, init=False)
     """Timestamps of the frames that start a scene after a cut."""
@@ -267,7 +278,7 @@ class _Run:
             model_version=session.model_version,
             processing_seconds=seconds,
             stage_seconds=self.watches.read(),
-            warnings=tuple(self.warnings),
+            warnings=(*self.notes, *self.warnings),
         )
 
 

@@ -259,6 +259,7 @@ def test_the_death_of_triton_ends_the_worker(
         server.kill()
         result = runpod.wait_for_result("job")
         assert "Triton" in result["error"]
+        assert result["stopPod"] is True
         assert running.end() == ServerError.exit_code, running.errors
     assert "the Triton server ended (killed by SIGKILL" in running.errors
     assert "the worker ends too" in running.errors

@@ -27,6 +27,7 @@ from PIL import Image
 from tests.support.clip_server import ClipServer
 from tests.support.clips import alpha_plane, index_frame, read_frames, to_rgb, write_clip
 from tests.support.cloudinary_server import CloudinaryServer
+from tests.support.gpu_server import GpuServer
 from tests.support.pngs import read_png_sequence
 from tests.support.processes import client_segments
 from tests.support.put_server import PutServer
@@ -359,6 +360,19 @@ def test_sigterm_lets_the_current_job_finish(
         assert "output" in running.runpod.wait_for_result("job-1")
         assert process.wait(120) == 0
         assert list(running.temporary.iterdir()) == []
+
+
+def test_a_worker_whose_gpu_is_lost_is_replaced(
+    clips: ClipServer, cloudinary: CloudinaryServer, tmp_path: Path
+) -> None:
+    lost = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    with GpuServer(failure=lost) as server:
+        environment = settings(server.url, tmp_path / "tmp")
+        with endpoint(environment, cloudinary, tmp_path / "worker.log") as (running, _):
+            result = running.result("job-1", video_url=clips.url("short.mp4"))
+    assert "CUDA error: an illegal memory access" in result["error"]
+    # RunPod's name of what `refresh_worker` asks for.
+    assert result["stopPod"] is True
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,12 @@ _STATE_SHAPE = [1, 1, 1, 1]
 class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Serves on loopback for as long as its context lasts; `frames` has the T of each request.
 
-    With a `failure` every request fails with that text.
+    With a `failure`, requests of more than `most_frames` fail with that text.
     """
 
-    def __init__(self, failure: str | None = None) -> None:
-        self.failure = failure
+    def __init__(self, failure: str | None = None, most_frames: int = 0) -> None:
+        self._failure = failure
+        self._most_frames = most_frames
         self.frames: list[int] = []
         self._server = grpc.server(
             futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
@@ -55,9 +56,9 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         return service_pb2.ModelConfigResponse(config=config)
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        if self.failure is not None:
-            context.abort(grpc.StatusCode.INTERNAL, self.failure)
         shape = list(request.inputs[0].shape)
+        if self._failure is not None and shape[1] > self._most_frames:
+            context.abort(grpc.StatusCode.INTERNAL, self._failure)
         self.frames.append(shape[1])
         alpha = np.full(shape[:-1], 255, np.uint8)
         response = service_pb2.ModelInferResponse(model_name=request.model_name)

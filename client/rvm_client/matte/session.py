@@ -18,7 +18,13 @@ from tritonclient.utils import InferenceServerException
 
 from rvm_client import wire
 from rvm_client.closing import Closing
-from rvm_client.errors import InferenceError, ServerError, ServerUnreachableError
+from rvm_client.errors import (
+    GpuLostError,
+    GpuMemoryError,
+    InferenceError,
+    ServerError,
+    ServerUnreachableError,
+)
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte.shared_region import SharedMemoryError
 from rvm_client.matte.transport import (
@@ -36,6 +42,12 @@ from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 from rvm_client.stopwatch import Stopwatch
 
 _LOG = logging.getLogger(__name__)
+
+# What PyTorch says of a GPU. After the second kind its context is lost, as CUDA calls it sticky.
+_GPU_FAILURES = (
+    (re.compile(r"CUDA out of memory|CUDA error: out of memory"), GpuMemoryError),
+    (re.compile(r"CUDA error|cuDNN|CUBLAS|device-side assert"), GpuLostError),
+)
 
 State = npt.NDArray[np.generic]
 
@@ -276,7 +288,8 @@ def reason_of(message: str) -> str:
 
 
 def _from_triton(exc: InferenceServerException, url: str) -> ServerError:
-    status, message = str(exc.status() or ""), reason_of(str(exc.message()))
+    status, text = str(exc.status() or ""), str(exc.message())
+    message = reason_of(text)
     if "UNAVAILABLE" in status and "is not ready" not in message:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "
@@ -286,4 +299,7 @@ def _from_triton(exc: InferenceServerException, url: str) -> ServerError:
         return InferenceError(f"the Triton server at {url} did not answer in time: {message}")
     if "NOT_FOUND" in status or "unknown model" in message or "is not ready" in message:
         return ServerError(f"the Triton server at {url} does not serve the model: {message}")
+    for pattern, error in _GPU_FAILURES:
+        if pattern.search(text):
+            return error(f"the GPU of the Triton server at {url} failed: {message}")
     return InferenceError(f"the Triton server at {url} refused the request: {message}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
-from rvm_client.errors import ConfigError, RvmError, ServerError
+from rvm_client.errors import ConfigError, GpuLostError, RvmError, ServerError
 from rvm_client.matte import MattingModel, check_golden_frames
 from rvm_client.options import Limits
 from rvm_client.server import StartingServer, TritonServer
@@ -49,7 +49,7 @@ class Handler:
             return await self._do(job, job_id)
         except RvmError as exc:
             self._log.error(f"failed: {exc}", job_id)
-            return self._failure(str(exc))
+            return self._failure(str(exc), needs_new_worker=self._is_beyond_help(exc))
         except Exception as exc:
             # The sentence must not carry what we do not know to be harmless; the log may.
             self._log.error(f"failed: {type(exc).__name__} at {_where(exc)}", job_id)
@@ -87,9 +87,17 @@ class Handler:
             self._watch.end_server()
         futures.wait(self._running, _TIDY_S)
 
-    def _failure(self, sentence: str) -> dict[str, Any]:
+    def _is_beyond_help(self, exc: RvmError) -> bool:
+        """Whether the next job would fail as this one did."""
+        if isinstance(exc, GpuLostError):
+            return True
+        if self._watch is None or not isinstance(exc, ServerError):
+            return False
+        return self._watch.server_is_gone()
+
+    def _failure(self, sentence: str, *, needs_new_worker: bool = False) -> dict[str, Any]:
         result: dict[str, Any] = {"error": sentence}
-        if self._watch is not None and self._watch.server_is_gone:
+        if needs_new_worker:
             # RunPod then replaces this worker by one with a server that lives.
             result["refresh_worker"] = True
         return result

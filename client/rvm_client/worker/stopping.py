@@ -14,6 +14,8 @@ from rvm_client.server import TritonServer
 
 # The current job, whose requests now fail, has this long to say so.
 _GRACE_S = 30.0
+# The end of a server's process is known a little after its connections break.
+_MOMENT_S = 0.5
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -57,10 +59,9 @@ class ServerWatch(Closing):
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="server watch", daemon=True).start()
 
-    @property
     def server_is_gone(self) -> bool:
-        """Whether the server's process has ended, for whatever reason."""
-        return self._server.poll() is not None
+        """Whether the server's process has ended, for whatever reason; known a moment after."""
+        return self._server.wait(_MOMENT_S) is not None
 
     def close(self) -> None:
         """Watch no longer: the server is about to be stopped."""

@@ -6,7 +6,7 @@ import pytest
 from tests.support.clips import index_frame, write_clip
 from tests.support.gpu_server import GpuServer
 
-from rvm_client.errors import InferenceError
+from rvm_client.errors import GpuLostError, GpuMemoryError, InferenceError
 from rvm_client.matte import MattingModel
 from rvm_client.matte.session import reason_of
 from rvm_client.options import MatteOptions
@@ -55,6 +55,45 @@ RuntimeError: CUDA out of memory. Tried to allocate 128.00 MiB. GPU 0 has a capa
 )
 def test_the_reason_is_kept(message: str, reason: str) -> None:
     assert reason_of(message) == reason
+
+
+LOST = """PyTorch execute failure: The following operation failed in the TorchScript \
+interpreter.
+RuntimeError: CUDA error: an illegal memory access was encountered
+"""
+
+
+def test_out_of_memory_it_is_tried_with_one_frame_a_request(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [index_frame(i) for i in range(5)])
+    options = MatteOptions(warm_start=False)
+    with (
+        GpuServer(failure=OUT_OF_MEMORY, most_frames=1) as server,
+        MattingModel(server.url) as model,
+    ):
+        result = matte_video(clip, tmp_path / "out.mp4", model, options)
+    assert (result.frames, server.frames) == (5, [1] * 5)
+    (warning,) = result.warnings
+    assert "memory of the server's GPU ran out" in warning
+
+
+def test_out_of_memory_for_one_frame_is_an_error(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [index_frame(i) for i in range(5)])
+    with (
+        GpuServer(failure=OUT_OF_MEMORY) as server,
+        MattingModel(server.url) as model,
+        pytest.raises(GpuMemoryError, match="failed: CUDA out of memory"),
+    ):
+        matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
+
+
+def test_a_gpu_that_is_lost_is_told_from_a_bad_request(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [index_frame(0)])
+    with (
+        GpuServer(failure=LOST) as server,
+        MattingModel(server.url) as model,
+        pytest.raises(GpuLostError, match="failed: CUDA error: an illegal memory access"),
+    ):
+        matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
 
 
 def test_a_video_fails_with_the_reason(tmp_path: Path) -> None:
