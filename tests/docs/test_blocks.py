@@ -44,7 +44,7 @@ PROGRAMS = {
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
 # Of the system; what they get is not ours.
-SYSTEM = {"curl", "mkdir", "source"}
+SYSTEM = {"apt-get", "curl", "mkdir", "source"}
 
 
 def place(block: Block) -> str:
@@ -173,6 +173,8 @@ def check_script(program: str, arguments: list[str]) -> None:
         parse_flags(PROGRAMS["rvm-matte"], arguments)
     elif program == "scripts/bench":
         parse_flags(bench, arguments)
+    elif program == "scripts/image":
+        assert set(arguments) <= {"--check"}
     elif program == "scripts/test":
         assert all((ROOT / path).exists() for path in arguments)
 
