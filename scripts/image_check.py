@@ -225,7 +225,9 @@ def mirror() -> str:
     files = [*folder.glob("sources.list.d/*.sources"), folder / "sources.list"]
     text = "\n".join(path.read_text() for path in files if path.is_file())
     found = re.search(r"^(?:URIs:|deb(?: \[.*?\])?)\s+(\S+)", text, re.MULTILINE)
-    return found[1] if found else "http://deb.debian.org/debian"
+    if found is None:
+        sys.exit("error: no source of Debian's packages is found in /etc/apt")
+    return found[1]
 
 
 def torch() -> str:
