@@ -76,35 +76,26 @@ def test_out_of_memory_it_is_tried_with_one_frame_a_request(tmp_path: Path) -> N
     assert "memory of the server's GPU ran out" in warning
 
 
-def test_out_of_memory_for_one_frame_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("failure", "kind", "sentence"),
+    [
+        (REFUSED, InferenceError, "refused the request: downsample_ratio is 5.; it must be above"),
+        (OUT_OF_MEMORY, GpuMemoryError, "failed: CUDA out of memory. Tried to allocate 128.00"),
+        (LOST, GpuLostError, "failed: CUDA error: an illegal memory access was encountered"),
+    ],
+    ids=["refused", "out of memory for one frame", "lost"],
+)
+def test_a_video_fails_with_the_reason(
+    tmp_path: Path, failure: str, kind: type[InferenceError], sentence: str
+) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [index_frame(i) for i in range(5)])
     with (
-        GpuServer(failure=OUT_OF_MEMORY) as server,
-        MattingModel(server.url) as model,
-        pytest.raises(GpuMemoryError, match="failed: CUDA out of memory"),
-    ):
-        matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
-
-
-def test_a_gpu_that_is_lost_is_told_from_a_bad_request(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", [index_frame(0)])
-    with (
-        GpuServer(failure=LOST) as server,
-        MattingModel(server.url) as model,
-        pytest.raises(GpuLostError, match="failed: CUDA error: an illegal memory access"),
-    ):
-        matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
-
-
-def test_a_video_fails_with_the_reason(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", [index_frame(0)])
-    with (
-        GpuServer(failure=REFUSED) as server,
+        GpuServer(failure=failure) as server,
         MattingModel(server.url) as model,
         pytest.raises(InferenceError) as failed,
     ):
         matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
-    assert str(failed.value) == (
-        f"the Triton server at {server.url} refused the request: "
-        "downsample_ratio is 5.; it must be above 0 and at most 1"
-    )
+    assert type(failed.value) is kind
+    assert sentence in str(failed.value)
+    assert "\n" not in str(failed.value)
+    assert list(tmp_path.iterdir()) == [clip]

@@ -24,7 +24,6 @@ options = ServerOptions(Path(sys.argv[1]), tritonserver=Path(sys.argv[2]))
 with TritonServer.start(options) as server, stopping.ServerWatch(server):
     os.kill(server.pid, signal.SIGKILL)
     time.sleep(60)
-    time.sleep(60)
 """
 
 
