@@ -16,6 +16,8 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rvm_client.config import Settings
 
@@ -112,6 +114,14 @@ def say_once(sentence: str) -> None:
     _LOG.warning(sentence)
 
 
+class _Signalled(KeyboardInterrupt):
+    """What Ctrl-C raises, under a name of its own.
+
+    Where KeyboardInterrupt itself ends an `exec` of source text, as dataclasses do at an import,
+    Python notes it, and at its end kills the process by SIGINT although it was caught.
+    """
+
+
 def stop_on_signals() -> None:
     """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt.
 
@@ -119,4 +129,8 @@ def stop_on_signals() -> None:
     do with background jobs.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _raise)
+
+
+def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Signalled

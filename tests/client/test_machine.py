@@ -1,7 +1,11 @@
-"""One heap for all threads, seen in the process's own map of its memory."""
+"""What a process asks of its machine, each in a process of its own."""
 
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 # Each thread takes its memory while all of them live.
 _PROGRAM = """
@@ -37,3 +41,25 @@ def test_threads_share_one_heap() -> None:
     # The heaps of threads lie 64 MiB apart.
     assert spread_bytes("own") > 32 * 2**20
     assert spread_bytes("shared") < 2**20
+
+
+# Dataclasses and named tuples are made by an exec of source text, so that a signal at an import
+# may come in one.
+_STOPPED_IN_EXEC = """
+import os, sys
+from rvm_client.machine import stop_on_signals
+stop_on_signals()
+try:
+    exec(f"os.kill(os.getpid(), {sys.argv[1]}); [None for _ in range(10)]")
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_was_caught_leaves_the_exit_status_alone(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(_STOPPED_IN_EXEC)
+    command = [sys.executable, "-m", "program", str(int(number))]
+    assert subprocess.run(command, cwd=tmp_path).returncode == 7
