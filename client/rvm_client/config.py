@@ -43,7 +43,11 @@ class Settings(BaseSettings):
     server_ready_timeout_s: float = Field(
         default=180.0, gt=0, validation_alias="RVM_SERVER_READY_TIMEOUT_S"
     )
-    request_timeout_s: float = Field(default=300.0, gt=0, validation_alias="RVM_REQUEST_TIMEOUT_S")
+    request_timeout_s: float = Field(default=60.0, gt=0, validation_alias="RVM_REQUEST_TIMEOUT_S")
+    server_restarts: int = Field(default=3, ge=0, validation_alias="RVM_SERVER_RESTARTS")
+    reconnect_timeout_s: float = Field(
+        default=30.0, ge=0, validation_alias="RVM_RECONNECT_TIMEOUT_S"
+    )
     triton_host: str = Field(default="127.0.0.1", validation_alias="RVM_TRITON_HOST")
     grpc_port: Port = Field(default=0, validation_alias="RVM_GRPC_PORT")
     http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")

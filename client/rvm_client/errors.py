@@ -7,10 +7,13 @@
         DownloadError    it could not be fetched
       ServerError        the Triton server
         ServerStartError        it did not come up
-        ServerUnreachableError  nothing answers at its address
+        ServerLostError         it does no more requests; another one, or a new one, may
+          ServerUnreachableError  nothing answers at its address
+          ServerSilentError       it did not answer in time
+          ModelProcessError       the process that runs its model has died
+          GpuLostError            its GPU failed, and fails all later requests
         InferenceError          it refused or failed a request
           GpuMemoryError          the GPU's memory ran out; fewer frames may fit
-          GpuLostError            the GPU failed; this server's later requests fail, too
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
@@ -59,8 +62,24 @@ class ServerStartError(ServerError):
     """The Triton server did not start or did not become ready in time."""
 
 
-class ServerUnreachableError(ServerError):
+class ServerLostError(ServerError):
+    """The Triton server does no more requests; another one, or the same started anew, may."""
+
+
+class ServerUnreachableError(ServerLostError):
     """No Triton server answers at the address."""
+
+
+class ServerSilentError(ServerLostError):
+    """The Triton server did not answer in time."""
+
+
+class ModelProcessError(ServerLostError):
+    """The process that runs the model for the Triton server has died."""
+
+
+class GpuLostError(ServerLostError):
+    """The server's GPU failed, and fails every later request of this server's process."""
 
 
 class InferenceError(ServerError):
@@ -69,10 +88,6 @@ class InferenceError(ServerError):
 
 class GpuMemoryError(InferenceError):
     """The memory of the server's GPU ran out; a request of fewer frames may fit."""
-
-
-class GpuLostError(InferenceError):
-    """The server's GPU failed, and fails every later request of this server's process."""
 
 
 class OutputError(RvmError):

@@ -237,8 +237,19 @@ class _Run:
             )
         staged = session.staged(decoded)
         chunks = stack.enter_context(Prefetch(staged, depth=_QUEUE_DEPTH, name="decode"))
-        mattes = session.matte_all(chunks, self.watches.matte)
-        return stack.enter_context(Prefetch(mattes, depth=_QUEUE_DEPTH, name="matte"))
+        mattes = Prefetch(
+            session.matte_all(chunks, self.watches.matte),
+            depth=_QUEUE_DEPTH,
+            name="matte",
+            is_stopped=self._is_cancelled,
+        )
+        prefetched = stack.enter_context(mattes)
+        # Before its thread is joined: a request to a server that hangs would hold us.
+        stack.callback(session.stop)
+        return prefetched
+
+    def _is_cancelled(self) -> bool:
+        return self.cancelled is not None and self.cancelled.is_set()
 
     def _write(self, writer: Writer, chunk: MatteChunk, info: VideoInfo) -> None:
         _check_cancelled(self.cancelled)

@@ -2,8 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
+
+from rvm_client.errors import StoppedError
 
 T = TypeVar("T")
 
@@ -23,10 +25,24 @@ class Prefetch(Generic[T]):
 
     An exception of the source is raised again in the reader. Leaving the context ends the
     thread, however far it came: the source is closed and the thread joined.
+
+    Args:
+        source: read in the thread.
+        depth: items that wait at most.
+        name: of the thread.
+        is_stopped: whether the reader should get a StoppedError rather than wait any longer.
     """
 
-    def __init__(self, source: Iterator[T], *, depth: int, name: str) -> None:
+    def __init__(
+        self,
+        source: Iterator[T],
+        *,
+        depth: int,
+        name: str,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._source = source
+        self._is_stopped = is_stopped
         self._queue: queue.Queue[T | _End] = queue.Queue(maxsize=depth)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -41,7 +57,12 @@ class Prefetch(Generic[T]):
 
     def _items(self) -> Iterator[T]:
         while True:
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=_POLL_S)
+            except queue.Empty:
+                if self._is_stopped():
+                    raise StoppedError("the work was cancelled") from None
+                continue
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error

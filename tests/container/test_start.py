@@ -251,17 +251,34 @@ def test_killed_hard_it_leaves_no_process(
 # --- one ends, the other ends
 
 
-def test_the_death_of_triton_ends_the_worker(
+def test_the_death_of_triton_ends_neither_the_job_nor_the_worker(
     environment: dict[str, str], clips: ClipServer, tmp_path: Path
 ) -> None:
     with busy(environment, tmp_path, clips) as (running, runpod):
         (server,) = running.processes("tritonserver")
         server.kill()
+        assert runpod.wait_for_result("job")["output"]["frames"] == FRAMES
+        (another,) = running.processes("tritonserver")
+        assert another.pid != server.pid
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end() == 0, running.errors
+    assert "Triton server was lost, and its request is sent again" in running.errors
+
+
+def test_without_a_triton_that_starts_anew_the_worker_ends(
+    environment: dict[str, str], echo_repository: Path, clips: ClipServer, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    repository.symlink_to(echo_repository)
+    environment["RVM_MODEL_REPOSITORY"] = str(repository)
+    with busy(environment, tmp_path, clips) as (running, runpod):
+        repository.unlink()
+        (server,) = running.processes("tritonserver")
+        server.kill()
         result = runpod.wait_for_result("job")
-        assert "Triton" in result["error"]
+        assert "is not a model repository" in result["error"]
         assert result["stopPod"] is True
         assert running.end() == ServerError.exit_code, running.errors
-    assert "the Triton server ended (killed by SIGKILL" in running.errors
     assert "the worker ends too" in running.errors
 
 

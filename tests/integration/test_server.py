@@ -28,6 +28,7 @@ import tritonclient.grpc as triton
 from google.protobuf import text_format
 from tests.support import stub_triton
 from tests.support.commands import invoke
+from tests.support.faults import FAULTS
 from tritonclient.grpc import model_config_pb2
 
 from rvm_client import wire
@@ -327,6 +328,18 @@ def test_an_exception_in_the_block_stops_the_server(stub_options: ServerOptions)
     with pytest.raises(ZeroDivisionError), TritonServer.start(stub_options) as server:
         _ = 1 / 0
     assert not leftovers(server.name, server.pid)
+
+
+def test_stop_does_not_wait_for_a_model_s_process_that_has_died(
+    echo_options: ServerOptions,
+) -> None:
+    server = TritonServer.start(replace(echo_options, exit_timeout_s=600))
+    FAULTS["model's process killed"](server)
+    stopping = threading.Thread(target=server.stop, daemon=True)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert leftovers(server.name, server.pid) == []
 
 
 def test_stop_lets_a_request_finish(echo_options: ServerOptions) -> None:

@@ -25,6 +25,7 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         self._failure = failure
         self._most_frames = most_frames
         self.frames: list[int] = []
+        self.version = "1"
         self._server = grpc.server(
             futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
         )
@@ -48,7 +49,9 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
             )
             for name in wire.INPUTS
         ]
-        return service_pb2.ModelMetadataResponse(name=request.name, versions=["1"], inputs=inputs)
+        return service_pb2.ModelMetadataResponse(
+            name=request.name, versions=[self.version], inputs=inputs
+        )
 
     def ModelConfig(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         group = model_config_pb2.ModelInstanceGroup(kind="KIND_GPU", count=1, gpus=[0])

@@ -22,11 +22,11 @@ from rvm_client.cli.contact_sheet import write_contact_sheet
 from rvm_client.config import Settings
 from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
-from rvm_client.errors import ServerError, UsageError
-from rvm_client.matte import MattingModel
+from rvm_client.errors import UsageError
+from rvm_client.matte import MattingModel, probe_within
 from rvm_client.options import Limits, MatteOptions, is_url
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
-from rvm_client.server import StartingServer
+from rvm_client.server import StartingServer, Supervisor
 
 _STDERR = Console(stderr=True)
 
@@ -111,19 +111,15 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 @contextmanager
 def _model(server: StartingServer | str, settings: Settings) -> Iterator[MattingModel]:
     """The model on the server."""
-    timeout_s = settings.request_timeout_s
-    if isinstance(server, str):
-        with MattingModel(server, request_timeout_s=timeout_s) as model:
-            yield model
-        return
-    with _STDERR.status("Starting the Triton server"):
-        ours = server.ready()
-    with MattingModel(ours.grpc_url, request_timeout_s=timeout_s) as model:
-        try:
-            yield model
-        except ServerError:
-            ours.check_alive()
-            raise
+    with ExitStack() as stack:
+        supply: str | Supervisor
+        if isinstance(server, str):
+            supply = server
+        else:
+            with _STDERR.status("Starting the Triton server"):
+                ours = server.ready()
+            supply = stack.enter_context(Supervisor(ours, probe_within(settings.request_timeout_s)))
+        yield stack.enter_context(MattingModel.configured(supply, settings))
 
 
 class _FpsColumn(ProgressColumn):

@@ -10,7 +10,7 @@ import click
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError
 from rvm_client.machine import stop_on_signals
-from rvm_client.server import ServerOptions, TritonServer, newest_version
+from rvm_client.server import ServerOptions, Supervisor, TritonServer, newest_version
 
 PORT = click.IntRange(0, 65535)
 
@@ -39,7 +39,8 @@ def main(
     One line on stdout says when it is ready. A second Ctrl-C does not wait for requests.
     """
     try:
-        configured = ServerOptions.configured(load_settings())
+        settings = load_settings()
+        configured = ServerOptions.configured(settings)
         options = replace(
             configured,
             model_repository=model_repository or configured.model_repository,
@@ -49,24 +50,27 @@ def main(
             host=host,
             log_stream=sys.stderr if verbose else None,
         )
-        serve(options)
+        serve(options, settings.request_timeout_s)
     except RvmError as exc:
         click.echo(f"rvm-serve: {exc}", err=True)
         sys.exit(exc.exit_code)
 
 
-def serve(options: ServerOptions) -> None:
-    """Run a server until SIGINT or SIGTERM asks for its end.
+def serve(options: ServerOptions, request_timeout_s: float) -> None:
+    """Run a server until SIGINT or SIGTERM asks for its end; one that is lost is started anew.
 
     Raises:
-        ServerError: it did not start, or ended by itself.
+        ServerError: it did not start.
     """
     stop_on_signals()
     # A second signal interrupts the orderly stop, which then kills the server.
     with contextlib.suppress(KeyboardInterrupt), TritonServer.start(options) as server:
         click.echo(ready_line(server))
-        server.wait()
-        server.check_alive()
+        # gRPC takes a while to import: the server is there meanwhile.
+        from rvm_client.matte import probe_within
+
+        with Supervisor(server, probe_within(request_timeout_s)) as supervisor:
+            supervisor.keep()
 
 
 def ready_line(server: TritonServer) -> str:

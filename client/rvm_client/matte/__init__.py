@@ -2,13 +2,17 @@
 
 from rvm_client.matte.chunk_size import frames_per_request
 from rvm_client.matte.fitness import check_golden_frames
-from rvm_client.matte.session import MattingModel, MattingSession
+from rvm_client.matte.model import MattingModel, probe_within
+from rvm_client.matte.remote import RemoteServer
+from rvm_client.matte.session import MattingSession
 from rvm_client.matte.transport import ChunkShape
 
 __all__ = [
     "ChunkShape",
     "MattingModel",
     "MattingSession",
+    "RemoteServer",
     "check_golden_frames",
     "frames_per_request",
+    "probe_within",
 ]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rvm_client import wire
 from rvm_client.errors import ServerError
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte.model import MattingModel
 from rvm_client.matte.transport import ModelAddress
 
 _LOG = logging.getLogger(__name__)

@@ -16,12 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psutil
-import tritonclient.grpc as triton
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
-from tritonclient.utils import InferenceServerException
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from rvm_client.errors import InferenceError, ServerError, ServerLostError
+from rvm_client.matte.connection import Connection
 
 SEGMENTS = Path("/dev/shm")
 _NAME = re.compile(r"rvm-client-(\d+)-[0-9a-f]+")
+# A server that works on the region's last frames lets go of it within these; one that is hung
+# must not hold us.
+_UNREGISTER_S = 2.0
 
 
 class SharedMemoryError(Exception):
@@ -43,20 +47,23 @@ class SharedRegion:
     Raises:
         SharedMemoryError: /dev/shm is too small, or the server runs elsewhere, as another user,
             or does not allow it.
+        ServerLostError: the server has gone.
     """
 
-    def __init__(self, client: triton.InferenceServerClient, size_bytes: int) -> None:
-        self._client = client
+    def __init__(self, connection: Connection, size_bytes: int) -> None:
+        self._connection = connection
         self.name = f"rvm-client-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         path = SEGMENTS / self.name
         try:
             self._memory = _create(path, size_bytes)
-            _end_mappings_of_the_dead(client)
-            client.register_system_shared_memory(self.name, f"/{self.name}", size_bytes)
+            _end_mappings_of_the_dead(connection)
+            connection.register(self.name, size_bytes)
         except OSError as exc:
             raise SharedMemoryError(f"{size_bytes} bytes of {SEGMENTS}: {exc.strerror}") from exc
-        except InferenceServerException as exc:
-            raise SharedMemoryError(str(exc.message())) from exc
+        except ServerLostError:
+            raise
+        except ServerError as exc:
+            raise SharedMemoryError(str(exc)) from exc
         finally:
             path.unlink(missing_ok=True)
         self._bytes = np.frombuffer(self._memory, np.uint8)
@@ -66,24 +73,25 @@ class SharedRegion:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return self._bytes[offset : offset + size].view(dtype).reshape(shape)
 
-    def offset_of(self, array: npt.NDArray[Any]) -> int:
-        """Where an array that `array` made begins."""
-        return array.ctypes.data - self._bytes.ctypes.data
+    def offset_of(self, array: npt.NDArray[Any]) -> int | None:
+        """Where an array that `array` made begins; None for one that lies elsewhere."""
+        offset = array.ctypes.data - self._bytes.ctypes.data
+        return offset if 0 <= offset < self._bytes.size else None
 
     def close(self) -> None:
         """End the registration. The memory goes when the last array over it does."""
-        with contextlib.suppress(InferenceServerException):
+        with contextlib.suppress(ServerError):
             self._unregister()
 
     @retry(
-        retry=retry_if_exception_type(InferenceServerException),
-        stop=stop_after_attempt(5),
+        retry=retry_if_exception_type(InferenceError),
+        stop=stop_after_delay(_UNREGISTER_S),
         wait=wait_fixed(0.05),
         reraise=True,
     )
     def _unregister(self) -> None:
         # The server may still hold the region for a moment after its last answer.
-        self._client.unregister_system_shared_memory(self.name)
+        self._connection.unregister(self.name, _UNREGISTER_S)
 
 
 def _create(path: Path, size_bytes: int) -> mmap.mmap:
@@ -96,10 +104,10 @@ def _create(path: Path, size_bytes: int) -> mmap.mmap:
         os.close(descriptor)
 
 
-def _end_mappings_of_the_dead(client: triton.InferenceServerClient) -> None:
-    for name in client.get_system_shared_memory_status().regions:
+def _end_mappings_of_the_dead(connection: Connection) -> None:
+    for name in connection.regions():
         owner = _NAME.fullmatch(name)
         if owner is not None and not psutil.pid_exists(int(owner[1])):
             # Another client may have been faster.
-            with contextlib.suppress(InferenceServerException):
-                client.unregister_system_shared_memory(name)
+            with contextlib.suppress(ServerError):
+                connection.unregister(name)

@@ -4,7 +4,7 @@ A transport belongs to one video and carries its recurrent state from request to
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,12 +14,15 @@ import tritonclient.grpc as triton
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from rvm_client import wire
+from rvm_client.matte.connection import Connection
 from rvm_client.matte.shared_region import SharedRegion
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
 _ALIGNMENT_BYTES = 4096
 # The states of the start of a video: the model takes them for zeros of any size.
 _START_SHAPE = (1, 1, 1, 1)
+
+State = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,19 @@ class ChunkShape:
 class ModelAddress:
     """Where requests go, and how."""
 
-    client: triton.InferenceServerClient
+    connection: Connection
     name: str
     version: str
     state_dtype: str
-    request_timeout_s: float
     runs_on_gpu: bool
 
 
 class Transport(Protocol):
-    """See the two below. Raises tritonclient's InferenceServerException."""
+    """See the two below. Raises ServerError, and StoppedError once the session is stopped."""
 
     name: str
+    states: list[State]
+    """r1..r4 as the next request sends them; copies."""
 
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Bring the frames [T,...] of a later request to where they will be sent from.
@@ -69,7 +73,10 @@ class Transport(Protocol):
         """
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        """fgr, as `src`, and pha [T,H,W] of staged frames; how long they live, see MatteChunk."""
+        """fgr, as `src`, and pha [T,H,W] of staged frames; how long they live, see MatteChunk.
+
+        After an error the same call may be made again, of another transport too.
+        """
 
     def reset(self) -> None:
         """Forget the recurrent state: a new video begins."""
@@ -83,10 +90,17 @@ class GrpcTransport:
 
     name = "gRPC"
 
-    def __init__(self, model: ModelAddress, downsample_ratio: float, layout: PixelLayout) -> None:
+    def __init__(
+        self,
+        model: ModelAddress,
+        downsample_ratio: float,
+        layout: PixelLayout,
+        is_stopped: Callable[[], bool],
+    ) -> None:
         self._model = model
         self._constants = constant_inputs(downsample_ratio, layout)
-        self._states = start_states(model.state_dtype)
+        self._is_stopped = is_stopped
+        self.states = start_states(model.state_dtype)
 
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Nothing to do."""
@@ -94,14 +108,14 @@ class GrpcTransport:
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:  # noqa: ARG002
         """See Transport."""
-        fgr, pha, self._states = infer_by_value(
-            self._model, src[np.newaxis], self._states, self._constants
+        fgr, pha, self.states = infer_by_value(
+            self._model, src[np.newaxis], self.states, self._constants, self._is_stopped
         )
         return fgr[0], pha[0, ..., 0]
 
     def reset(self) -> None:
         """See Transport."""
-        self._states = start_states(self._model.state_dtype)
+        self.states = start_states(self._model.state_dtype)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -123,8 +137,10 @@ class SharedMemoryTransport:
         layout: PixelLayout,
         shape: ChunkShape,
         queue_depth: int,
+        is_stopped: Callable[[], bool],
     ) -> None:
         self._model = model
+        self._is_stopped = is_stopped
         self._shape = shape
         self._picture_bytes = shape.picture_bytes(layout)
         self._constants = constant_inputs(downsample_ratio, layout)
@@ -133,7 +149,7 @@ class SharedMemoryTransport:
         self._plan = _RegionPlan(
             ring_slots(queue_depth), self._picture_bytes, shape.pixels, state_sizes
         )
-        self._region = SharedRegion(model.client, self._plan.size_bytes)
+        self._region = SharedRegion(model.connection, self._plan.size_bytes)
         self._next_input = self._next_output = 0
         self._current = 0
         self._state_shapes: list[tuple[int, ...]] = []
@@ -148,8 +164,7 @@ class SharedMemoryTransport:
 
     def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
         """See Transport. The results are views of a slot of the ring."""
-        inputs = [self._input(wire.SRC, (1, *src.shape), "UINT8", self._region.offset_of(src))]
-        inputs += [*self._state_inputs(), *self._constants]
+        inputs = [self._source_input(src), *self._state_inputs(), *self._constants]
         pha_shape = (len(src), self._shape.height_pixels, self._shape.width_pixels)
         fgr_offset = self._plan.outputs[self._next_output]
         pha_offset = fgr_offset + self._picture_bytes
@@ -167,9 +182,7 @@ class SharedMemoryTransport:
                 )
             ),
         ]
-        result = self._model.client.infer(
-            self._model.name, inputs, outputs=outputs, client_timeout=self._model.request_timeout_s
-        )
+        result = self._model.connection.infer(self._model.name, inputs, outputs, self._is_stopped)
         self._current = target
         self._state_shapes = [tuple(result.get_output(name).shape) for name in wire.STATE_OUTPUTS]
         if keep:
@@ -179,14 +192,34 @@ class SharedMemoryTransport:
 
     def reset(self) -> None:
         """See Transport."""
+        self.states = start_states(self._model.state_dtype)
+
+    @property
+    def states(self) -> list[State]:
+        """See Transport."""
+        offsets = self._plan.states[self._current]
+        return [
+            self._region.array(offset, shape, self._dtype).copy()
+            for offset, shape in zip(offsets, self._state_shapes, strict=True)
+        ]
+
+    @states.setter
+    def states(self, states: Sequence[State]) -> None:
         self._current = 0
-        self._state_shapes = [_START_SHAPE] * len(wire.STATE_INPUTS)
-        for offset in self._plan.states[0]:
-            self._region.array(offset, _START_SHAPE, self._dtype)[:] = 0
+        self._state_shapes = [state.shape for state in states]
+        for offset, state in zip(self._plan.states[0], states, strict=True):
+            np.copyto(self._region.array(offset, state.shape, self._dtype), state)
 
     def close(self) -> None:
         """End the sharing."""
         self._region.close()
+
+    def _source_input(self, src: UInt8Array) -> triton.InferInput:
+        offset = self._region.offset_of(src)
+        if offset is None:
+            # Staged before another server took the place of one that was lost.
+            return _by_value(wire.SRC, src[np.newaxis], "UINT8")
+        return self._input(wire.SRC, (1, *src.shape), "UINT8", offset)
 
     def _state_inputs(self) -> list[triton.InferInput]:
         offsets = self._plan.states[self._current]
@@ -246,7 +279,7 @@ def _state_sizes(shape: ChunkShape, downsample_ratio: float, itemsize: int) -> l
     ]
 
 
-def start_states(state_dtype: str) -> list[npt.NDArray[Any]]:
+def start_states(state_dtype: str) -> list[State]:
     """Four zeros of shape [1,1,1,1] in the model's precision."""
     dtype = triton_to_np_dtype(state_dtype)
     return [np.zeros(_START_SHAPE, dtype) for _ in wire.STATE_INPUTS]
@@ -263,18 +296,17 @@ def constant_inputs(downsample_ratio: float, layout: PixelLayout = RGB) -> list[
 def infer_by_value(
     model: ModelAddress,
     src: UInt8Array,
-    states: list[npt.NDArray[Any]],
+    states: Sequence[State],
     constants: list[triton.InferInput],
-) -> tuple[UInt8Array, UInt8Array, list[npt.NDArray[Any]]]:
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> tuple[UInt8Array, UInt8Array, list[State]]:
     """One request with everything in it: fgr as `src`, pha [B,T,H,W,1] and the next states."""
     inputs = [_by_value(wire.SRC, src, "UINT8")]
     inputs += [
         _by_value(name, state, model.state_dtype)
         for name, state in zip(wire.STATE_INPUTS, states, strict=True)
     ]
-    result = model.client.infer(
-        model.name, [*inputs, *constants], client_timeout=model.request_timeout_s
-    )
+    result = model.connection.infer(model.name, [*inputs, *constants], is_stopped=is_stopped)
     fgr, pha = result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
     return fgr, pha, [result.as_numpy(name) for name in wire.STATE_OUTPUTS]
 
@@ -284,7 +316,7 @@ def send_arrays(
 ) -> tuple[UInt8Array, UInt8Array]:
     """One request of inputs by name: fgr as src, and pha [B,T,H,W,1]."""
     inputs = [_by_value(name, x, np_to_triton_dtype(x.dtype)) for name, x in arrays.items()]
-    result = model.client.infer(model.name, inputs, client_timeout=model.request_timeout_s)
+    result = model.connection.infer(model.name, inputs)
     return result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
 
 

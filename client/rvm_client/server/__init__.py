@@ -5,12 +5,18 @@ from rvm_client.server.guard import SEGMENT_FOLDER
 from rvm_client.server.options import ServerOptions, newest_version
 from rvm_client.server.server import TritonServer
 from rvm_client.server.starting import StartingServer
+from rvm_client.server.supervisor import Probe, Supervisor
+from rvm_client.server.supply import ServerAddress, ServerSupply
 
 __all__ = [
     "SEGMENT_FOLDER",
     "SERVER_TUNING",
+    "Probe",
+    "ServerAddress",
     "ServerOptions",
+    "ServerSupply",
     "StartingServer",
+    "Supervisor",
     "TritonServer",
     "newest_version",
 ]

@@ -26,6 +26,8 @@ from pathlib import Path
 SEGMENT_FOLDER = Path("/dev/shm")
 LOG_LIMIT_BYTES = 32 * 2**20
 TICK_S = 0.1
+# An orderly end of a model's process is waited for in less.
+LOST_TICKS = 5
 # Triton's last words when all models are unloaded. From then on it only waits for connections to
 # time out, which has been seen to take 8 s.
 DRAINED = b"Found 0 live models and 0 in-flight"
@@ -76,7 +78,7 @@ def spawn(command: list[str]) -> int:
 
 def watch(server: int, parent: int, log: Path, limit_s: float) -> int:
     """Wait for the server's end, and bring it about when asked. Returns its exit status."""
-    deadline, drained = math.inf, False
+    deadline, drained, ticks_lost = math.inf, False, 0
     while True:
         pid, status = os.waitpid(server, os.WNOHANG)
         if pid:
@@ -87,14 +89,30 @@ def watch(server: int, parent: int, log: Path, limit_s: float) -> int:
         if deadline == math.inf and ("stop" in orders or orphaned):
             os.kill(server, signal.SIGTERM)
             deadline = time.monotonic() + limit_s
-        if not drained and deadline < math.inf and DRAINED in log_end(log):
-            drained, deadline = True, time.monotonic() + DRAINED_GRACE_S
+        if not drained and deadline < math.inf:
+            ticks_lost = ticks_lost + 1 if has_lost_model(server) else 0
+            if ticks_lost > LOST_TICKS or DRAINED in log_end(log):
+                drained, deadline = True, time.monotonic() + DRAINED_GRACE_S
         if "kill" in orders or time.monotonic() > deadline:
             os.killpg(server, signal.SIGKILL)
         if orphaned:
             # A closed stdin is always readable: without this pause the loop would spin.
             time.sleep(TICK_S)
         limit_log()
+
+
+def has_lost_model(server: int) -> bool:
+    """Whether a process that ran a model for the server has died, which it would wait for."""
+    return any(is_dead_child(stat, server) for stat in Path("/proc").glob("[0-9]*/stat"))
+
+
+def is_dead_child(stat: Path, parent: int) -> bool:
+    """Whether a line of /proc/PID/stat is that of a zombie which `parent` has not waited for."""
+    try:
+        state, parent_id = stat.read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return False
+    return state == "Z" and int(parent_id) == parent
 
 
 def log_end(log: Path) -> bytes:

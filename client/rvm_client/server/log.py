@@ -37,7 +37,7 @@ CAUSES = (
 )
 ERROR_LINE = re.compile(r"^[EF]\d{4} |[Ee]rror|[Ff]ailed|Traceback")
 # What every Triton says on a machine without a GPU.
-HARMLESS = re.compile(r"CudaDriverHelper|NVML|DCGM|CUDA driver")
+HARMLESS = re.compile(r"CudaDriverHelper|NVML|DCGM|CUDA driver|pinned system memory")
 
 
 def read_tail(path: Path) -> str:

@@ -20,10 +20,11 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from rvm_client.closing import Closing
-from rvm_client.errors import ServerError, ServerStartError
+from rvm_client.errors import ServerLostError, ServerStartError
 from rvm_client.server import guard
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
@@ -69,13 +70,13 @@ class TritonServer(Closing):
 
     @classmethod
     def start(
-        cls, options: ServerOptions, abandoned: threading.Event | None = None
+        cls, options: ServerOptions, is_abandoned: Callable[[], bool] = lambda: False
     ) -> "TritonServer":
         """Start a server and wait until it is ready to infer.
 
         Args:
             options: what is started.
-            abandoned: set by another thread that no longer waits for the server.
+            is_abandoned: whether nobody waits for the server any more.
 
         Raises:
             ConfigError: no server is installed, or the model repository has no model.
@@ -87,16 +88,16 @@ class TritonServer(Closing):
         for _ in range(START_ATTEMPTS - 1):
             # Another program may take a free port before the server does.
             with contextlib.suppress(PortTakenError):
-                return cls._start_once(options, install, abandoned)
-        return cls._start_once(options, install, abandoned)
+                return cls._start_once(options, install, is_abandoned)
+        return cls._start_once(options, install, is_abandoned)
 
     @classmethod
     def _start_once(
-        cls, options: ServerOptions, install: TritonInstall, abandoned: threading.Event | None
+        cls, options: ServerOptions, install: TritonInstall, is_abandoned: Callable[[], bool]
     ) -> "TritonServer":
         server = cls(options, install, choose_ports(options))
         try:
-            server.wait_ready(abandoned)
+            server.wait_ready(is_abandoned)
         except BaseException:
             server.stop(at_once=True)
             raise
@@ -122,17 +123,17 @@ class TritonServer(Closing):
         """What the names of the server's own segments in /dev/shm start with."""
         return f"{self.name}-"
 
-    def wait_ready(self, abandoned: threading.Event | None = None) -> None:
+    def wait_ready(self, is_abandoned: Callable[[], bool] = lambda: False) -> None:
         """Wait until the model can be asked, at most `ready_timeout_s`.
 
         Raises:
-            ServerStartError: it ended, the time is over, or `abandoned` was set.
+            ServerStartError: it ended, the time is over, or `is_abandoned` said so.
         """
         deadline = time.monotonic() + self.options.ready_timeout_s
         while not self._is_ready():
             if self.poll() is not None:
                 raise self._start_error()
-            if abandoned is not None and abandoned.is_set():
+            if is_abandoned():
                 raise ServerStartError("the start of the Triton server was given up")
             if time.monotonic() > deadline:
                 raise ServerStartError(
@@ -155,11 +156,11 @@ class TritonServer(Closing):
         """Make sure that the server runs.
 
         Raises:
-            ServerError: it ended; the message says why, as far as its log does.
+            ServerLostError: it ended; the message says why, as far as its log does.
         """
         status = self.poll()
         if status is not None:
-            raise ServerError(
+            raise ServerLostError(
                 f"the Triton server ended ({describe_status(status)}): "
                 f"{explain(read_tail(self._log))}"
             )
@@ -176,7 +177,7 @@ class TritonServer(Closing):
         with self._stop_lock:
             self._order("stop")
             try:
-                self._guard.wait(self.options.exit_timeout_s + GUARD_MARGIN_S)
+                self._guard.wait(GUARD_MARGIN_S + (0 if at_once else self.options.exit_timeout_s))
             except BaseException as exc:
                 self._order("kill")
                 self._force_end()

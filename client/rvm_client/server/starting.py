@@ -27,7 +27,7 @@ class StartingServer(Closing):
         self._server: Future[TritonServer] | None = None
 
     def __enter__(self) -> "StartingServer":
-        self._server = self._pool.submit(TritonServer.start, self._options, self._abandoned)
+        self._server = self._pool.submit(TritonServer.start, self._options, self._abandoned.is_set)
         return self
 
     def ready(self) -> TritonServer:

@@ -3,11 +3,12 @@
 It starts Triton, takes jobs when it is ready, and ends both together:
 
 - SIGTERM or SIGINT lets the current job finish; a second one stops at once.
-- Where Triton ends by itself, the worker ends too, and RunPod replaces it.
+- A Triton that ends or hangs is started anew; where that fails, the worker ends too, and RunPod
+  replaces it.
 
 RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
 `--rp_serve_api` serves the local API. The exit status is 0 after a signal, 1 where the worker
-cannot begin, and 4 where Triton did not start or ended.
+cannot begin, and 4 where Triton did not start, at first or anew.
 """
 
 import importlib.util

@@ -2,17 +2,26 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent import futures
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Protocol
 
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
-from rvm_client.errors import ConfigError, GpuLostError, RvmError, ServerError
-from rvm_client.matte import MattingModel, check_golden_frames
+from rvm_client.errors import (
+    ConfigError,
+    GpuLostError,
+    RvmError,
+    ServerError,
+    ServerLostError,
+    ServerStartError,
+)
+from rvm_client.matte import MattingModel, RemoteServer, check_golden_frames, probe_within
 from rvm_client.options import Limits
-from rvm_client.server import StartingServer, TritonServer
+from rvm_client.server import ServerSupply, StartingServer, Supervisor
 from rvm_client.upload import choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.progress import ProgressReporter, Send
@@ -89,11 +98,8 @@ class Handler:
 
     def _is_beyond_help(self, exc: RvmError) -> bool:
         """Whether the next job would fail as this one did."""
-        if isinstance(exc, GpuLostError):
-            return True
-        if self._watch is None or not isinstance(exc, ServerError):
-            return False
-        return self._watch.server_is_gone()
+        ours = self._watch is not None and isinstance(exc, ServerLostError | ServerStartError)
+        return ours or isinstance(exc, GpuLostError)
 
     def _failure(self, sentence: str, *, needs_new_worker: bool = False) -> dict[str, Any]:
         result: dict[str, Any] = {"error": sentence}
@@ -144,44 +150,51 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
     import runpod.serverless
 
     store = choose_store(settings)
-    server = None if starting is None else starting.ready()
-    context = JobContext(
-        triton_url=_triton_url(settings, server),
-        request_timeout_s=settings.request_timeout_s,
-        store=store,
-        download_limits=DownloadLimits(
-            max_bytes=settings.max_download_bytes,
-            allow_private_addresses=settings.allow_private_addresses,
-        ),
-        limits=Limits.configured(settings),
-    )
-    if server is not None:
-        _check_fitness(settings, server)
-    _register_checks(context)
     with ExitStack() as stack:
-        watch = None if server is None else stack.enter_context(ServerWatch(server))
+        supervisor = None
+        if starting is not None:
+            probe = probe_within(settings.request_timeout_s)
+            supervisor = stack.enter_context(Supervisor(starting.ready(), probe))
+        open_model = partial(
+            MattingModel.configured, supervisor or _remote_server(settings), settings
+        )
+        context = JobContext(
+            open_model=open_model,
+            store=store,
+            download_limits=DownloadLimits(
+                max_bytes=settings.max_download_bytes,
+                allow_private_addresses=settings.allow_private_addresses,
+            ),
+            limits=Limits.configured(settings),
+        )
+        if supervisor is not None:
+            _check_fitness(settings, open_model)
+        _register_checks(context)
+        watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
         handler = Handler(context, _log(settings), watch)
         runpod.serverless.start({"handler": handler.__call__})
         return ServerError.exit_code if watch is not None and watch.has_ended else 0
 
 
-def _triton_url(settings: Settings, server: TritonServer | None) -> str:
-    """Where the model is; a server that is not ours has to be there already."""
-    if server is not None:
-        return server.grpc_url
+def _remote_server(settings: Settings) -> ServerSupply:
+    """The server that somebody else keeps; it has to be there already."""
     assert settings.triton_url is not None
     MattingModel(settings.triton_url).close()
-    return settings.triton_url
+    return RemoteServer(
+        settings.triton_url,
+        probe_within(settings.request_timeout_s),
+        settings.reconnect_timeout_s,
+    )
 
 
-def _check_fitness(settings: Settings, server: TritonServer) -> None:
+def _check_fitness(settings: Settings, open_model: Callable[[], MattingModel]) -> None:
     """Make sure that our server computes where and what it must.
 
     Raises:
         ConfigError: the model runs on a processor, where a GPU is demanded.
         ServerError: it gives other mattes than it was exported to give.
     """
-    with MattingModel(server.grpc_url, request_timeout_s=settings.request_timeout_s) as model:
+    with open_model() as model:
         if settings.require_gpu and not model.runs_on_gpu:
             raise ConfigError(
                 "the Triton server runs the model on a processor, and RVM_REQUIRE_GPU demands a "
@@ -209,7 +222,7 @@ def _register_checks(context: JobContext) -> None:
         check_encoders()
 
     def check_model() -> None:
-        MattingModel(context.triton_url).close()
+        context.open_model().close()
 
     def check_store() -> None:
         context.store.check()

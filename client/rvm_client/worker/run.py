@@ -26,8 +26,8 @@ _SOURCE_NAME = "source"
 class JobContext:
     """What all jobs of a worker share."""
 
-    triton_url: str
-    request_timeout_s: float
+    open_model: Callable[[], MattingModel]
+    """Connects to the server that is there now."""
     store: Store
     download_limits: DownloadLimits
     limits: Limits
@@ -102,7 +102,7 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
 
 def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> MatteResult:
     report.message("Processing (0%)")
-    with MattingModel(context.triton_url, request_timeout_s=context.request_timeout_s) as model:
+    with context.open_model() as model:
         return matte_video(
             folder / _SOURCE_NAME,
             folder / f"result{job.output_type.suffix}",

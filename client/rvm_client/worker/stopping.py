@@ -10,12 +10,10 @@ from typing import Any
 
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerError
-from rvm_client.server import TritonServer
+from rvm_client.server import Supervisor
 
 # The current job, whose requests now fail, has this long to say so.
 _GRACE_S = 30.0
-# The end of a server's process is known a little after its connections break.
-_MOMENT_S = 0.5
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -51,17 +49,17 @@ class SecondSignal:
 
 
 class ServerWatch(Closing):
-    """Ends the worker when its server has ended by itself."""
+    """Keeps the worker's server there, and ends the worker when that fails.
 
-    def __init__(self, server: TritonServer) -> None:
+    Args:
+        supervisor: of the server; whoever made it also closes it.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
         self.has_ended = False
-        self._server = server
+        self._supervisor = supervisor
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="server watch", daemon=True).start()
-
-    def server_is_gone(self) -> bool:
-        """Whether the server's process has ended, for whatever reason; known a moment after."""
-        return self._server.wait(_MOMENT_S) is not None
 
     def close(self) -> None:
         """Watch no longer: the server is about to be stopped."""
@@ -70,17 +68,17 @@ class ServerWatch(Closing):
     def end_server(self) -> None:
         """Kill the server, which is then no reason to end."""
         self.close()
-        self._server.stop(at_once=True)
+        self._supervisor.close(at_once=True)
 
     def _run(self) -> None:
-        self._server.wait()
-        if self._closed.is_set():
-            return
-        self.has_ended = True
         try:
-            self._server.check_alive()
+            self._supervisor.keep()
+            return
         except ServerError as exc:
+            if self._closed.is_set():
+                return
             print(f"error: {exc}; the worker ends too", file=sys.stderr, flush=True)
+        self.has_ended = True
         os.kill(os.getpid(), signal.SIGTERM)
         if not self._closed.wait(_GRACE_S):
             self.end_server()

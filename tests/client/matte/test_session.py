@@ -6,9 +6,9 @@ import pytest
 from tests.support.clips import index_frame, write_clip
 from tests.support.gpu_server import GpuServer
 
-from rvm_client.errors import GpuLostError, GpuMemoryError, InferenceError
+from rvm_client.errors import GpuLostError, GpuMemoryError, InferenceError, ServerError
 from rvm_client.matte import MattingModel
-from rvm_client.matte.session import reason_of
+from rvm_client.matte.connection import reason_of
 from rvm_client.options import MatteOptions
 from rvm_client.pipeline import matte_video
 
@@ -86,13 +86,13 @@ def test_out_of_memory_it_is_tried_with_one_frame_a_request(tmp_path: Path) -> N
     ids=["refused", "out of memory for one frame", "lost"],
 )
 def test_a_video_fails_with_the_reason(
-    tmp_path: Path, failure: str, kind: type[InferenceError], sentence: str
+    tmp_path: Path, failure: str, kind: type[ServerError], sentence: str
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", [index_frame(i) for i in range(5)])
     with (
         GpuServer(failure=failure) as server,
-        MattingModel(server.url) as model,
-        pytest.raises(InferenceError) as failed,
+        MattingModel(server.url, reconnect_s=0) as model,
+        pytest.raises(ServerError) as failed,
     ):
         matte_video(clip, tmp_path / "out.mp4", model, MatteOptions())
     assert type(failed.value) is kind

@@ -36,6 +36,11 @@ from rvm_client.server.options import check_model_repository, check_ports, choos
         ),
         ("Failed: No space left on device", "/dev/shm is used up"),
         (
+            "W1 pinned_memory_manager.cc:170] failed to allocate pinned system memory: no pinned "
+            "memory pool, falling back to non-pinned system memory",
+            "names no cause",
+        ),
+        (
             "E1 m.cc:1] failed to load 'matter' version 3: Internal: no such file",
             "the model matter, version 3, could not be loaded: Internal: no such file",
         ),

@@ -1,4 +1,4 @@
-"""A worker that does not end although its server has ended."""
+"""A worker that does not end although its server has ended for good."""
 
 import os
 import subprocess
@@ -13,15 +13,21 @@ from rvm_client.wire import MODEL_NAME
 from rvm_client.worker import stopping
 
 STUBBORN = f"""
-import os, signal, sys, time
+import os, shutil, signal, sys, time
 from pathlib import Path
-from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.server import ServerOptions, Supervisor, TritonServer
 import {stopping.__name__} as stopping
 
 stopping._GRACE_S = 0.5
 signal.signal(signal.SIGTERM, lambda *_: print("asked to end", flush=True))
 options = ServerOptions(Path(sys.argv[1]), tritonserver=Path(sys.argv[2]))
-with TritonServer.start(options) as server, stopping.ServerWatch(server):
+with (
+    TritonServer.start(options) as server,
+    Supervisor(server, lambda url, is_stopped: None) as supervisor,
+    stopping.ServerWatch(supervisor),
+):
+    # So that it cannot be started anew.
+    shutil.rmtree(sys.argv[1])
     os.kill(server.pid, signal.SIGKILL)
     time.sleep(60)
 """
@@ -48,4 +54,7 @@ def test_it_is_asked_and_then_ended(tmp_path: Path) -> None:
     assert time.monotonic() - started_s < 50
     assert list(temporary.iterdir()) == []
     assert done.stdout == "asked to end\n"
-    assert "the Triton server ended (killed by SIGKILL" in done.stderr
+    assert "The Triton server is started anew: the Triton server ended (killed by SIGKILL" in (
+        done.stderr
+    )
+    assert "is not a model repository" in done.stderr

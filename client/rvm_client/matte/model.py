@@ -1,0 +1,287 @@
+"""The models of one Triton server, and of the next one where that is lost."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rvm_client import wire
+from rvm_client.closing import Closing
+from rvm_client.config import Settings
+from rvm_client.errors import GpuLostError, ServerError, ServerLostError
+from rvm_client.matte.connection import Connection
+from rvm_client.matte.remote import RemoteServer
+from rvm_client.matte.session import MattingSession
+from rvm_client.matte.shared_region import SharedMemoryError
+from rvm_client.matte.transport import (
+    ChunkShape,
+    GrpcTransport,
+    ModelAddress,
+    SharedMemoryTransport,
+    State,
+    Transport,
+    constant_inputs,
+    infer_by_value,
+    send_arrays,
+    start_states,
+)
+from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
+from rvm_client.server import ServerAddress, ServerSupply
+
+_LOG = logging.getLogger(__name__)
+
+_STATE_DTYPES = ("FP32", "FP16")
+# What a small request carries: the encoder's four steps down leave 2 pixels of it.
+_PROBE_PIXELS = 32
+_LAYOUTS: dict[str, PixelLayout] = {
+    wire.MODEL_NAME: RGB,
+    wire.YUV_MODEL_NAME: I420(to_rgb=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))),
+}
+_INPUTS = {wire.MODEL_NAME: wire.INPUTS, wire.YUV_MODEL_NAME: wire.YUV_INPUTS}
+
+
+class MattingModel(Closing):
+    """A connection to the models on one Triton server; a context manager, for one thread.
+
+    A server may have the model for YUV planes beside the one for RGB, which all have. Where the
+    server is lost, its replacement gets the request that was lost: frames and states are ours.
+
+    Args:
+        server: HOST:PORT of Triton's gRPC endpoint, or where servers come from.
+        request_timeout_s: limit for one inference request; who misses it is lost.
+        most_losses: how many servers may be lost before a request fails.
+        reconnect_s: how long a server at HOST:PORT may be away once it has answered.
+
+    Raises:
+        ServerUnreachableError: nothing that speaks Triton's protocol answers there.
+        ServerError: the server has no such model, or one with another contract.
+    """
+
+    def __init__(
+        self,
+        server: str | ServerSupply,
+        *,
+        request_timeout_s: float = 60.0,
+        most_losses: int = 3,
+        reconnect_s: float = 30.0,
+    ) -> None:
+        self._request_timeout_s = request_timeout_s
+        self._most_losses = most_losses
+        self._losses = 0
+        if isinstance(server, str):
+            probe = probe_within(request_timeout_s)
+            self._servers: ServerSupply = RemoteServer(server, probe, reconnect_s)
+            self._connect(self._servers.address)
+            return
+        self._servers = server
+        try:
+            self._connect(server.address)
+        except ServerLostError as lost:
+            self.recover(lost)
+
+    @classmethod
+    def configured(cls, server: str | ServerSupply, settings: Settings) -> "MattingModel":
+        """As the environment says."""
+        return cls(
+            server,
+            request_timeout_s=settings.request_timeout_s,
+            most_losses=settings.server_restarts,
+            reconnect_s=settings.reconnect_timeout_s,
+        )
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    @property
+    def url(self) -> str:
+        """HOST:PORT of the server that is there now."""
+        return self._connection.url
+
+    @property
+    def takes_planes(self) -> bool:
+        """Whether planes are to be sent: the server has the model for them, on a GPU.
+
+        A processor converts colours faster in the client (swscale) than in the model.
+        """
+        model = self._models.get(I420.name)
+        return model is not None and model.runs_on_gpu
+
+    @property
+    def runs_on_gpu(self) -> bool:
+        """Whether the server runs the model on a GPU."""
+        return self._models[RGB.name].runs_on_gpu
+
+    @property
+    def addresses(self) -> list[ModelAddress]:
+        """The models of the server that keep the wire contract."""
+        return list(self._models.values())
+
+    def send(
+        self, address: ModelAddress, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """One request of all inputs by name: fgr as src, and pha [B,T,H,W,1].
+
+        Raises:
+            ServerError: the server refused or failed the request, or has gone.
+        """
+        return send_arrays(address, arrays)
+
+    def probe(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Let each model do a small request.
+
+        Raises:
+            ServerError: one failed it.
+            StoppedError: `is_stopped` said so meanwhile.
+        """
+        for model in self.addresses:
+            layout = _LAYOUTS[model.name]
+            shape = (1, 1, *layout.frame_shape(_PROBE_PIXELS, _PROBE_PIXELS))
+            src, states = np.zeros(shape, np.uint8), start_states(model.state_dtype)
+            infer_by_value(model, src, states, constant_inputs(1.0, layout), is_stopped)
+
+    def session(
+        self,
+        downsample_ratio: float,
+        largest_chunk: ChunkShape | None = None,
+        layout: PixelLayout = RGB,
+        *,
+        queue_depth: int = 1,
+    ) -> MattingSession:
+        """A new video: empty recurrent state.
+
+        With the shape of the largest chunk given, frames go through shared memory where that
+        is possible, and in gRPC messages otherwise.
+
+        Args:
+            downsample_ratio: 0 < ratio <= 1.
+            largest_chunk: the most frames of a request, and their size.
+            layout: of the frames; planes only where the server has the model for them.
+            queue_depth: chunks that wait before the model, and results that wait behind it.
+        """
+
+        def open_transport(is_stopped: Callable[[], bool]) -> Transport:
+            model = self._models[layout.name]
+            if largest_chunk is not None and _is_on_this_machine(self.url):
+                try:
+                    return SharedMemoryTransport(
+                        model, downsample_ratio, layout, largest_chunk, queue_depth, is_stopped
+                    )
+                except SharedMemoryError as exc:
+                    _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)
+            return GrpcTransport(model, downsample_ratio, layout, is_stopped)
+
+        return MattingSession(self, open_transport, self._models[layout.name].version)
+
+    def infer(
+        self, src: UInt8Array, states: list[State], downsample_ratio: float
+    ) -> tuple[UInt8Array, UInt8Array, list[State]]:
+        """One request, of which nothing is sent again.
+
+        Args:
+            src: [B,T,H,W,3] RGB.
+            states: r1..r4, as returned by the request before, or `start_states()`.
+            downsample_ratio: 0 < ratio <= 1.
+
+        Returns:
+            fgr [B,T,H,W,3], pha [B,T,H,W,1], and the four states to send next.
+
+        Raises:
+            InferenceError: the server refused or failed the request.
+            ServerLostError: the server has gone, or does no requests any more.
+        """
+        return infer_by_value(
+            self._models[RGB.name], src, states, constant_inputs(downsample_ratio)
+        )
+
+    def start_states(self) -> list[State]:
+        """Four zeros of shape [1,1,1,1] in the model's precision."""
+        return start_states(self._models[RGB.name].state_dtype)
+
+    def recover(
+        self, lost: ServerLostError, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Connect to the replacement of a server that was lost.
+
+        Raises:
+            ServerLostError: too many were lost.
+            ServerError: there is no replacement, or it serves another model.
+            StoppedError: `is_stopped` said so meanwhile.
+        """
+        while True:
+            self._losses += 1
+            # A GPU that fails twice is beyond the help of a new process.
+            if self._losses > (1 if isinstance(lost, GpuLostError) else self._most_losses):
+                raise type(lost)(f"the Triton server was lost {self._losses} times: {lost}")
+            _LOG.warning("The Triton server was lost, and its request is sent again: %s", lost)
+            self.close()
+            address = self._servers.replacement(self._address, is_stopped)
+            try:
+                self._connect(address)
+                return
+            except ServerLostError as again:
+                lost = again
+
+    def _connect(self, address: ServerAddress) -> None:
+        self._address = address
+        self._connection = connection = Connection(address.url, self._request_timeout_s)
+        try:
+            models = {RGB.name: _find(connection, wire.MODEL_NAME)}
+            if connection.is_served(wire.YUV_MODEL_NAME):
+                models[I420.name] = _find(connection, wire.YUV_MODEL_NAME)
+            self._check_same(models)
+        except BaseException:
+            connection.close()
+            raise
+        self._models = models
+
+    def _check_same(self, models: Mapping[str, ModelAddress]) -> None:
+        """A video never mixes versions."""
+        for layout, before in getattr(self, "_models", {}).items():
+            now = models.get(layout)
+            if now is None or (now.version, now.state_dtype) != (
+                before.version,
+                before.state_dtype,
+            ):
+                raise ServerError(
+                    f"the Triton server at {self._connection.url} came back without version "
+                    f"{before.version} of {before.name}, with which the video was begun"
+                )
+
+
+def probe_within(timeout_s: float) -> Callable[[str, Callable[[], bool]], None]:
+    """A Supervisor's probe: each model of the server does a small request, or a ServerError."""
+
+    def probe(url: str, is_stopped: Callable[[], bool]) -> None:
+        with MattingModel(url, request_timeout_s=timeout_s) as model:
+            model.probe(is_stopped)
+
+    return probe
+
+
+def _find(connection: Connection, model_name: str) -> ModelAddress:
+    metadata = connection.metadata(model_name)
+    dtypes = {tensor.name: tensor.datatype for tensor in metadata.inputs}
+    state_dtype = dtypes.get(wire.STATE_INPUTS[0], "")
+    missing = set(_INPUTS[model_name]) - dtypes.keys()
+    if missing or state_dtype not in _STATE_DTYPES:
+        raise ServerError(
+            f"the model {model_name} at {connection.url} takes {dtypes}, which is not "
+            "the wire contract of this client; serve a model that rvm-export made"
+        )
+    groups = connection.config(model_name).instance_group
+    return ModelAddress(
+        connection,
+        model_name,
+        max(metadata.versions, key=int, default="?"),
+        state_dtype,
+        # Triton says here what it made of KIND_AUTO.
+        any(group.kind == group.KIND_GPU for group in groups),
+    )
+
+
+def _is_on_this_machine(url: str) -> bool:
+    host = url.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
