@@ -34,6 +34,8 @@ from tritonclient.grpc import model_config_pb2
 from rvm_client import wire
 from rvm_client.cli.serve import main as serve_command
 from rvm_client.errors import ConfigError, ServerError, ServerStartError
+from rvm_client.frames import SourceChunk
+from rvm_client.matte import MattingModel
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.server.install import find_triton
 from rvm_client.server.options import choose_ports
@@ -448,14 +450,33 @@ def test_a_second_ctrl_c_does_not_wait_for_requests(echo_options: ServerOptions)
     assert not leftovers(name, pid)
 
 
-def test_serve_says_in_one_line_that_the_server_died(stub_options: ServerOptions) -> None:
+def test_serve_starts_a_server_that_died_anew(echo_options: ServerOptions) -> None:
+    with running_command(serve_code(*FREE_PORTS), echo_options) as process:
+        url = read_line(process).split()[2].rstrip(",")
+        name, pid = server_below(process.pid)
+        with MattingModel(url, reconnect_s=60) as model, model.session(0.25) as session:
+            os.kill(pid, signal.SIGKILL)
+            (chunk,) = session.staged([SourceChunk(np.zeros((1, 8, 8, 3), np.uint8), (0,))])
+            assert session.matte(chunk).pha.shape == (1, 8, 8)
+        os.killpg(process.pid, signal.SIGINT)
+        _, messages = process.communicate(timeout=GONE_WITHIN_S)
+        assert process.returncode == 0
+    assert "is started anew: the Triton server ended (killed by SIGKILL" in messages
+    assert not leftovers(name, pid)
+
+
+def test_serve_ends_when_its_server_cannot_be_started_anew(stub_options: ServerOptions) -> None:
+    """The stub infers nothing, so that it never is a replacement."""
     with running_command(serve_code(*FREE_PORTS), stub_options) as process:
         read_line(process)
         name, pid = server_below(process.pid)
         os.kill(pid, signal.SIGKILL)
-        _, message = process.communicate(timeout=GONE_WITHIN_S)
+        _, messages = process.communicate(timeout=GONE_WITHIN_S)
         assert process.returncode == ServerError.exit_code
-        assert re.fullmatch(r"rvm-serve: the Triton server ended \(killed by SIGKILL.*\n", message)
+    anew, again, end = messages.splitlines()
+    assert "is started anew: the Triton server ended (killed by SIGKILL" in anew
+    assert "is tried once more" in again
+    assert end.startswith("rvm-serve: no Triton server answers at")
     assert not leftovers(name, pid)
 
 
