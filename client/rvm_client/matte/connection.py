@@ -21,6 +21,7 @@ from rvm_client.errors import (
     ServerUnreachableError,
     StoppedError,
 )
+from rvm_client.server import access_headers
 
 # For what a server that lives answers at once.
 _CONTROL_TIMEOUT_S = 10.0
@@ -55,6 +56,8 @@ class Connection(Closing):
         self._request_timeout_s = request_timeout_s
         self._client = triton.InferenceServerClient(url)
         self._is_closed = False
+        # A server that others reach, too, shares memory with its own machine only.
+        self._headers = access_headers(url) if is_on_this_machine(url) else None
 
     def close(self) -> None:
         """End the connection. May be called again."""
@@ -117,20 +120,22 @@ class Connection(Closing):
     def regions(self) -> list[str]:
         """The names of the shared memory regions that the server maps."""
         with self._failing_clearly():
-            status = self._client.get_system_shared_memory_status(client_timeout=_CONTROL_TIMEOUT_S)
+            status = self._client.get_system_shared_memory_status(
+                headers=self._headers, client_timeout=_CONTROL_TIMEOUT_S
+            )
         return list(status.regions)
 
     def register(self, name: str, size_bytes: int) -> None:
         """Let the server map the segment `name` of /dev/shm under the same name."""
         with self._failing_clearly():
             self._client.register_system_shared_memory(
-                name, f"/{name}", size_bytes, client_timeout=_CONTROL_TIMEOUT_S
+                name, f"/{name}", size_bytes, 0, self._headers, _CONTROL_TIMEOUT_S
             )
 
     def unregister(self, name: str, timeout_s: float = _CONTROL_TIMEOUT_S) -> None:
         """End a mapping."""
         with self._failing_clearly():
-            self._client.unregister_system_shared_memory(name, client_timeout=timeout_s)
+            self._client.unregister_system_shared_memory(name, self._headers, timeout_s)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -145,10 +150,18 @@ class Connection(Closing):
             raise from_triton(exc, self.url) from exc
 
 
+def is_on_this_machine(url: str) -> bool:
+    """Whether HOST:PORT is spelled as an address of this machine that no other reaches."""
+    host = url.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def from_triton(exc: InferenceServerException, url: str) -> ServerError:
     """What tritonclient raised, as one of our errors."""
     status, text = str(exc.status() or ""), str(exc.message())
     message = reason_of(text)
+    if "is restricted" in message:
+        return InferenceError(f"the Triton server at {url} is closed to this client: {message}")
     if "UNAVAILABLE" in status and "is not ready" not in message:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "

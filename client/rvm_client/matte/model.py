@@ -11,7 +11,7 @@ from rvm_client import wire
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
 from rvm_client.errors import GpuLostError, ServerError, ServerLostError
-from rvm_client.matte.connection import Connection
+from rvm_client.matte.connection import Connection, is_on_this_machine
 from rvm_client.matte.remote import RemoteServer
 from rvm_client.matte.session import MattingSession
 from rvm_client.matte.shared_region import SharedMemoryError
@@ -164,7 +164,7 @@ class MattingModel(Closing):
 
         def open_transport(is_stopped: Callable[[], bool]) -> Transport:
             model = self._models[layout.name]
-            if largest_chunk is not None and _is_on_this_machine(self.url):
+            if largest_chunk is not None and is_on_this_machine(self.url):
                 try:
                     return SharedMemoryTransport(
                         model, downsample_ratio, layout, largest_chunk, queue_depth, is_stopped
@@ -280,8 +280,3 @@ def _find(connection: Connection, model_name: str) -> ModelAddress:
         # Triton says here what it made of KIND_AUTO.
         any(group.kind == group.KIND_GPU for group in groups),
     )
-
-
-def _is_on_this_machine(url: str) -> bool:
-    host = url.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,5 +1,6 @@
 """A Triton server on this machine: found, started, watched, ended."""
 
+from rvm_client.server.access import access_headers
 from rvm_client.server.environment import SERVER_TUNING
 from rvm_client.server.guard import SEGMENT_FOLDER
 from rvm_client.server.options import ServerOptions, newest_version
@@ -18,5 +19,6 @@ __all__ = [
     "StartingServer",
     "Supervisor",
     "TritonServer",
+    "access_headers",
     "newest_version",
 ]

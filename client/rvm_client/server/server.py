@@ -26,6 +26,7 @@ from pathlib import Path
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerLostError, ServerStartError
 from rvm_client.server import guard
+from rvm_client.server.access import AccessKey, is_exposed
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
@@ -59,6 +60,7 @@ class TritonServer(Closing):
         self._stop_lock = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._log = self._folder / "server.log"
+        self._key = AccessKey(ports.grpc) if is_exposed(options.host) else None
         try:
             self._guard = self._start_guard(install)
             self.pid = self._read_pid()
@@ -195,6 +197,7 @@ class TritonServer(Closing):
         command = [
             *server_command(install, environment),
             *server_arguments(self.options, install, self.ports, self.name, self.segment_prefix),
+            *(self._key.arguments if self._key is not None else ()),
         ]
         limit_s = str(self.options.exit_timeout_s + GUARD_MARGIN_S / 2)
         program = [sys.executable, "-I", "-S", guard.__file__]
@@ -260,6 +263,8 @@ class TritonServer(Closing):
             guard.remove_segments(self.segment_prefix)
         if self._follower is not None:
             self._follower.close()
+        if self._key is not None:
+            self._key.close()
         for pipe in (self._guard.stdin, self._guard.stdout):
             assert pipe is not None
             with contextlib.suppress(OSError):
