@@ -48,8 +48,6 @@ RUN pip install --no-cache-dir "torch==${TORCH_VERSION}" "numpy==1.26.4"
 COPY pyproject.toml README.md LICENSE NOTICE constraints-worker.txt ./
 COPY export export
 COPY client client
-# Its config.pbtxt goes into the wheel, too.
-COPY model_repository model_repository
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && pip install --no-cache-dir --constraint constraints-worker.txt --editable .
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from rvm_export.contract import Layout, Precision
 from rvm_export.errors import RepositoryError, UsageError
 from rvm_export.repository import Repository
-from rvm_export.settings import checkout_repository
 
 FILE_NAME = "config.pbtxt"
 WARMUP_FOLDER = "warmup"  # Triton's name for the data of warm-up requests
@@ -20,9 +19,8 @@ _STATE_TYPE = re.compile(
 
 
 def packaged_folder(layout: Layout) -> Path:
-    """The model folder that carries the committed `config.pbtxt`: of the package or checkout."""
-    packaged = Path(str(resources.files("rvm_export"))) / "data" / layout.model_name
-    return packaged if packaged.is_dir() else checkout_repository() / layout.model_name
+    """The folder of the `config.pbtxt` that a repository's is made from, with its warm-up."""
+    return Path(str(resources.files("rvm_export"))) / "data" / layout.model_name
 
 
 def check_precision(repository: Repository, precision: Precision) -> None:

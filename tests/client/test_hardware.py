@@ -5,6 +5,9 @@ driver, which finds none to use, here as on a machine that has one.
 """
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +16,7 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import CodecContext
+from tests.support import cuda_driver
 from tests.support.clips import (
     filtered,
     frame_of,
@@ -171,6 +175,43 @@ def test_frames_that_no_gpu_gave_are_not_taken() -> None:
         Planar(320, 192).frame(frame)
     with pytest.raises(HardwareError, match="cut out of a larger one"):
         Planar(304, 192).frame(as_gpu_gives(frame))
+
+
+# Opens two files at once and then a third, each as far as its first frame.
+THREE_FILES = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from rvm_client.decode.nvdec import HardwareError, NvdecDecoder
+from rvm_client.decode.stream import Source
+for count in (2, 1):
+    with ExitStack() as stack:
+        for _ in range(count):
+            source = Source(Path(sys.argv[1]), None)
+            decoder = stack.enter_context(NvdecDecoder(source, "h264"))
+            try:
+                next(decoder.frames(None))
+            except HardwareError:
+                continue
+            sys.exit("a frame came from a GPU that is not there")
+"""
+
+
+@pytest.mark.skipif(cuda_driver.COMPILER is None, reason="no C compiler, to make a driver")
+def test_files_share_one_context_on_the_gpu(clip: Path, tmp_path: Path) -> None:
+    cuda_driver.make_driver(tmp_path)
+    calls = tmp_path / "calls"
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(tmp_path),
+        cuda_driver.CALLS_VARIABLE: str(calls),
+    }
+    command = [sys.executable, "-c", THREE_FILES, str(clip)]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    # The driver makes the process's own context for the first that retains it, and ends it with
+    # the last.
+    together, alone = ["retain", "retain", "release", "release"], ["retain", "release"]
+    assert calls.read_text().split() == together + alone
 
 
 # --- Encoding

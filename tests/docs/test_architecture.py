@@ -17,8 +17,8 @@ PATHS = sorted(
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_that_is_named_exists(path: str) -> None:
-    # Of the root, of the client, or of the model that the text speaks of.
-    folders = (ROOT, CLIENT, ROOT / "model_repository" / "rvm_mobilenetv3")
+    # Of the root, of the client, or of the models' configs.
+    folders = (ROOT, CLIENT, ROOT / "export" / "rvm_export" / "data" / "rvm_mobilenetv3")
     assert any((folder / path).exists() for folder in folders)
 
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import itertools
+import json
 import os
 import re
 import shlex
@@ -223,6 +224,16 @@ def test_jobs_are_accepted() -> None:
     block = checked_block("test_jobs_are_accepted")
     (job,) = jobs([block.text])
     assert parse_job(job).preview
+
+
+def test_a_job_with_a_bucket_is_accepted() -> None:
+    job = json.loads(checked_block("test_a_job_with_a_bucket_is_accepted").text)
+    bucket = parse_job(job["input"], job["s3Config"]).s3_config
+    assert bucket is not None
+    assert bucket.bucket_name == "my-bucket"
+    policy = {f"policy.{name}" for name in job.pop("policy")}
+    rows = table(DOCS / "job.md", "request field", "meaning")
+    assert {name for row in rows for name in codes(row[0])} == (job.keys() | policy) - {"input"}
 
 
 def test_the_diagram_shows_the_stages_in_order() -> None:

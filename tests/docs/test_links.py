@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import PAGES, README, ROOT, prose
 
-WITH_LINKS = [*PAGES, ROOT / "CHANGELOG.md"]
+WITH_LINKS = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "model_repository" / "README.md"]
 
 
 def links(page: Path) -> list[tuple[Path, str]]:
@@ -26,7 +26,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for path, anchor in links(page):
         assert path.exists(), f"{page.name} links to {path}"

@@ -11,8 +11,8 @@ import torch
 
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.wire import MODEL_NAME
-
-CONFIG = Path(__file__).parents[2] / "model_repository" / MODEL_NAME / "config.pbtxt"
+from rvm_export.config_pbtxt import packaged_folder
+from rvm_export.contract import Layout
 
 
 class EchoModel(torch.nn.Module):
@@ -45,9 +45,8 @@ def echo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model repository with the committed config.pbtxt and `EchoModel` as version 1."""
     repository = tmp_path_factory.mktemp("echo_repository")
     version = repository / MODEL_NAME / "1"
-    version.mkdir(parents=True)
-    shutil.copy(CONFIG, version.parent)
-    shutil.copytree(CONFIG.parent / "warmup", version.parent / "warmup")
+    shutil.copytree(packaged_folder(Layout.RGB), version.parent)
+    version.mkdir()
     torch.jit.save(torch.jit.script(EchoModel()), str(version / "model.pt"))
     return repository
 

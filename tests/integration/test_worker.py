@@ -122,14 +122,14 @@ class Endpoint:
         """All that the worker has printed."""
         return self.log_file.read_text()
 
-    def result(self, job_id: str, **job_input: Any) -> dict[str, Any]:
+    def result(self, job_id: str, s3_config: Any = None, **job_input: Any) -> dict[str, Any]:
         """Submit one job and wait for its result."""
-        self.runpod.submit(job_id, job_input)
+        self.runpod.submit(job_id, job_input, s3Config=s3_config)
         return self.runpod.wait_for_result(job_id)
 
-    def output(self, job_id: str, **job_input: Any) -> dict[str, Any]:
+    def output(self, job_id: str, s3_config: Any = None, **job_input: Any) -> dict[str, Any]:
         """As `result`, for a job that succeeds."""
-        result = self.result(job_id, **job_input)
+        result = self.result(job_id, s3_config, **job_input)
         assert "error" not in result
         return dict(result["output"])
 
@@ -457,24 +457,39 @@ def done_here(
     return dict(result["output"])
 
 
-def test_a_result_in_an_s3_bucket_is_fetched_by_its_url(
-    environment: dict[str, str], clips: ClipServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+def s3_url() -> Iterator[str]:
+    """S3, with a bucket "results"."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    try:
-        host, port = server.get_host_and_port()
-        requests.put(f"http://{host}:{port}/results", timeout=10).raise_for_status()
-        environment |= {
-            "BUCKET_ENDPOINT_URL": f"http://{host}:{port}",
-            "BUCKET_ACCESS_KEY_ID": "the-key-id",
-            "BUCKET_SECRET_ACCESS_KEY": "the-secret",
-            "BUCKET_NAME": "results",
-        }
-        output = done_here(environment, {"video_url": clips.url("short.mp4")}, tmp_path)
-        answer = requests.get(output["output_url"], timeout=10)
-    finally:
-        server.stop()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    requests.put(f"{url}/results", timeout=10).raise_for_status()
+    yield url
+    server.stop()
+
+
+def s3_config(url: str) -> dict[str, str]:
+    """A job's own bucket, as RunPod passes it on."""
+    return {
+        "accessId": "the-key-id",
+        "accessSecret": "the-secret",
+        "bucketName": "results",
+        "endpointUrl": url,
+    }
+
+
+def test_a_result_in_an_s3_bucket_is_fetched_by_its_url(
+    environment: dict[str, str], clips: ClipServer, s3_url: str, tmp_path: Path
+) -> None:
+    environment |= {
+        "BUCKET_ENDPOINT_URL": s3_url,
+        "BUCKET_ACCESS_KEY_ID": "the-key-id",
+        "BUCKET_SECRET_ACCESS_KEY": "the-secret",
+        "BUCKET_NAME": "results",
+    }
+    output = done_here(environment, {"video_url": clips.url("short.mp4")}, tmp_path)
+    answer = requests.get(output["output_url"], timeout=10)
     stored = tmp_path / "stored.mp4"
     stored.write_bytes(answer.content)
     assert stored.stat().st_size == output["bytes"]
@@ -482,12 +497,34 @@ def test_a_result_in_an_s3_bucket_is_fetched_by_its_url(
     assert "the-secret" not in (tmp_path / "worker.log").read_text()
 
 
-def test_a_result_goes_to_the_job_s_own_upload_url(
-    shared: Endpoint, clips: ClipServer, tmp_path: Path
+def test_results_go_to_the_job_s_own_bucket(
+    shared: Endpoint, clips: ClipServer, s3_url: str, tmp_path: Path
 ) -> None:
+    job: dict[str, Any] = {"video_url": clips.url("short.mp4"), "preview": True}
+    output = shared.output("bucket", s3_config(s3_url), **job)
+    for name in ("output_url", "preview_url"):
+        assert output[name].startswith(f"{s3_url}/results/rvm-output/")
+    stored = tmp_path / "stored.mp4"
+    stored.write_bytes(requests.get(output["output_url"], timeout=10).content)
+    check_frames(stored)
+    refused = shared.result("no-bucket", s3_config(s3_url) | {"bucketName": "gone"}, **job)
+    assert "check s3Config.endpointUrl and s3Config.bucketName" in refused["error"]
+    told = str([shared.runpod.messages(job_id) for job_id in ("bucket", "no-bucket")])
+    assert "the-secret" not in told + shared.log
+    # A presigned URL names the key that signed it.
+    for name in ("output_url", "preview_url"):
+        told = told.replace(output[name], "")
+    assert "the-key-id" not in told + shared.log
+
+
+def test_a_result_goes_to_the_job_s_own_upload_url(
+    shared: Endpoint, clips: ClipServer, tmp_path: Path, unused_port: int
+) -> None:
+    """It comes before a bucket of the job's own, at which nobody answers here."""
     with PutServer() as target:
         output = shared.output(
             "put",
+            s3_config(f"http://127.0.0.1:{unused_port}"),
             video_url=clips.url("short.mp4"),
             upload_url=target.upload_url("/results/a.mp4"),
         )

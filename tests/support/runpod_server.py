@@ -62,8 +62,9 @@ class RunPodServer:
             "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
         }
 
-    def submit(self, job_id: str, job_input: dict[str, Any]) -> None:
-        self._jobs.put({"id": job_id, "input": job_input})
+    def submit(self, job_id: str, job_input: dict[str, Any], **beside: Any) -> None:
+        """Hand out a job, with what RunPod passes on beside its input."""
+        self._jobs.put({"id": job_id, "input": job_input, **beside})
 
     def stop(self, job_id: str) -> None:
         """Ask the worker to stop one job, as RunPod does when its user cancels it."""

@@ -48,7 +48,8 @@ def suits(stream: SourceStream) -> bool:
 
 def accelerator() -> HWAccel:
     """For `av.open`; a stream that the GPU refuses comes out decoded by software."""
-    return HWAccel(_DEVICE, allow_software_fallback=True)
+    # The process's own context, which all open files share: one each costs memory of the GPU.
+    return HWAccel(_DEVICE, allow_software_fallback=True, options={"primary_ctx": "1"})
 
 
 class NvdecDecoder(Closing):

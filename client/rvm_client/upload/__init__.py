@@ -1,6 +1,6 @@
 """A result to where its user can fetch it."""
 
-from rvm_client.upload.choose import choose_store, presigned_store
+from rvm_client.upload.choose import bucket_store, choose_store, presigned_store
 from rvm_client.upload.store import (
     ProgressCallback,
     Store,
@@ -15,6 +15,7 @@ __all__ = [
     "UploadProgress",
     "UploadRequest",
     "UploadResult",
+    "bucket_store",
     "choose_store",
     "presigned_store",
 ]

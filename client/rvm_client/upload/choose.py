@@ -3,9 +3,10 @@
 Which store is used follows from what is set, in this order:
 
 1. the job's own `upload_url`: a presigned PUT URL,
-2. Cloudinary: `CLOUDINARY_URL`, or its three separate variables,
-3. an S3-compatible bucket: RunPod's `BUCKET_*` variables,
-4. a local folder: `RVM_UPLOAD_FOLDER`, for development.
+2. the job's own bucket: RunPod's `s3Config`, beside the job's input,
+3. Cloudinary: `CLOUDINARY_URL`, or its three separate variables,
+4. an S3-compatible bucket: RunPod's `BUCKET_*` variables,
+5. a local folder: `RVM_UPLOAD_FOLDER`, for development.
 
 The packages of Cloudinary and S3 are imported only where they are used.
 """
@@ -15,10 +16,11 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from rvm_client.config import Settings
-from rvm_client.errors import ConfigError
+from rvm_client.errors import ConfigError, UsageError
+from rvm_client.net import acceptable_url
 from rvm_client.upload.local import LocalStore
 from rvm_client.upload.presigned import PresignedStore
-from rvm_client.upload.s3_bucket import S3Bucket
+from rvm_client.upload.s3_bucket import OF_A_JOB, S3Bucket
 from rvm_client.upload.store import Store
 
 _Variables: TypeAlias = dict[str, str | SecretStr | None]
@@ -52,6 +54,33 @@ def presigned_store(upload_url: str, *, allow_private_addresses: bool) -> Store:
     return PresignedStore(upload_url, allow_private_addresses=allow_private_addresses)
 
 
+def bucket_store(
+    endpoint_url: str,
+    bucket_name: str,
+    access_key_id: str,
+    secret_access_key: str,
+    *,
+    allow_private_addresses: bool,
+) -> Store:
+    """The store of a job that brings its own bucket, in RunPod's `s3Config`.
+
+    Raises:
+        UsageError: if the URL cannot be accepted, whatever it resolves to, or names another bucket.
+        ConfigError: boto3 is not installed.
+    """
+    try:
+        url = acceptable_url(endpoint_url, allow_private_addresses=allow_private_addresses)
+    except UsageError as exc:
+        raise UsageError(f"{OF_A_JOB.endpoint_url}: {exc}") from exc
+    try:
+        bucket = S3Bucket.from_settings(
+            url, access_key_id, secret_access_key, bucket_name, names=OF_A_JOB
+        )
+    except ConfigError as exc:
+        raise UsageError(str(exc)) from exc
+    return _boto3_store(bucket, allow_private_addresses=allow_private_addresses)
+
+
 def _cloudinary_store(settings: Settings) -> Store:
     try:
         from rvm_client.upload.cloudinary import CloudinaryAccount, CloudinaryStore
@@ -73,11 +102,19 @@ def _s3_store(settings: Settings) -> Store:
     bucket = S3Bucket.from_settings(
         endpoint_url, access_key_id, secret_access_key, settings.bucket_name, settings.bucket_region
     )
+    return _boto3_store(bucket)
+
+
+def _boto3_store(bucket: S3Bucket, *, allow_private_addresses: bool | None = None) -> Store:
+    """With None for a bucket of the worker's own, which may be anywhere."""
     try:
         from rvm_client.upload.s3 import S3Store
+        from rvm_client.upload.s3_guard import GuardedRequests
     except ImportError as exc:
         raise _missing_package("boto3") from exc
-    return S3Store(bucket)
+    if allow_private_addresses is None:
+        return S3Store(bucket)
+    return S3Store(bucket, GuardedRequests(allow_private_addresses=allow_private_addresses))
 
 
 def _cloudinary_variables(settings: Settings) -> _Variables:

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rvm_client.errors import ConfigError, UploadError
 from rvm_client.net import Backoff
 from rvm_client.upload.s3_bucket import S3Bucket
+from rvm_client.upload.s3_guard import GuardedRequests
 from rvm_client.upload.store import (
     CHUNK_BYTES,
     ProgressMeter,
@@ -40,7 +41,8 @@ class S3Store(Store):
 
     name = "S3"
 
-    def __init__(self, bucket: S3Bucket) -> None:
+    def __init__(self, bucket: S3Bucket, guard: GuardedRequests | None = None) -> None:
+        """With a guard, that alone makes connections."""
         self._bucket = bucket
         self._transfer_config = TransferConfig(
             multipart_threshold=CHUNK_BYTES,
@@ -64,6 +66,8 @@ class S3Store(Store):
                 response_checksum_validation="when_required",
             ),
         )
+        if guard is not None:
+            self._client.meta.events.register("before-send.s3", guard)
 
     def check(self) -> None:
         """Ask for the name of one object.
@@ -124,15 +128,17 @@ class S3Store(Store):
 
     def _our_error(self, exc: Exception) -> ConfigError | UploadError:
         """The only place where boto3's errors become ours."""
-        code = _code(exc)
+        code, names = _code(exc), self._bucket.names
         where = f"bucket {self._bucket.name!r} at {self._bucket.endpoint_url}"
         if code in _CREDENTIAL_CODES:
             return ConfigError(
                 f"the credentials of the {where} were refused ({code}): check "
-                "BUCKET_ACCESS_KEY_ID and BUCKET_SECRET_ACCESS_KEY"
+                f"{names.access_key_id} and {names.secret_access_key}"
             )
         if code in ("NoSuchBucket", "404"):
-            return ConfigError(f"there is no {where}: check BUCKET_ENDPOINT_URL and BUCKET_NAME")
+            return ConfigError(
+                f"there is no {where}: check {names.endpoint_url} and {names.bucket}"
+            )
         if code == "AccessDenied":
             return ConfigError(f"the credentials do not allow to write to the {where}")
         if code is not None:

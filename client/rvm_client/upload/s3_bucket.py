@@ -1,4 +1,4 @@
-"""Which bucket of which S3-compatible service is meant, from RunPod's variables."""
+"""Which bucket of which S3-compatible service is meant, by RunPod's variables or fields."""
 
 import re
 import urllib.parse
@@ -25,6 +25,24 @@ _DEFAULT_REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
+class BucketNames:
+    """What those who can mend it call each part of a bucket."""
+
+    endpoint_url: str
+    bucket: str
+    access_key_id: str
+    secret_access_key: str
+
+
+OF_THE_ENVIRONMENT = BucketNames(
+    "BUCKET_ENDPOINT_URL", "BUCKET_NAME", "BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY"
+)
+OF_A_JOB = BucketNames(
+    "s3Config.endpointUrl", "s3Config.bucketName", "s3Config.accessId", "s3Config.accessSecret"
+)
+
+
+@dataclass(frozen=True)
 class S3Bucket:
     """One bucket and the right to write to it."""
 
@@ -33,6 +51,7 @@ class S3Bucket:
     region: str
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
+    names: BucketNames = OF_THE_ENVIRONMENT
 
     @classmethod
     def from_settings(
@@ -42,6 +61,7 @@ class S3Bucket:
         secret_access_key: str,
         name: str | None = None,
         region: str | None = None,
+        names: BucketNames = OF_THE_ENVIRONMENT,
     ) -> "S3Bucket":
         """Fill in what RunPod's convention leaves out.
 
@@ -52,16 +72,16 @@ class S3Bucket:
         Raises:
             ConfigError: if the URL is none, or names no bucket or another one than `name`.
         """
-        endpoint, url_bucket, url_region = _split_endpoint(endpoint_url)
+        endpoint, url_bucket, url_region = _split_endpoint(endpoint_url, names.endpoint_url)
         if name and url_bucket and name != url_bucket:
             raise ConfigError(
-                f"BUCKET_ENDPOINT_URL names the bucket {url_bucket!r} and BUCKET_NAME {name!r}: "
-                "give one of them"
+                f"{names.endpoint_url} names the bucket {url_bucket!r} and {names.bucket} "
+                f"{name!r}: give one of them"
             )
         bucket = name or url_bucket
         if not bucket:
             raise ConfigError(
-                f"BUCKET_ENDPOINT_URL ({endpoint}) names no bucket: set BUCKET_NAME too"
+                f"{names.endpoint_url} ({endpoint}) names no bucket: set {names.bucket} too"
             )
         return cls(
             endpoint_url=endpoint,
@@ -69,26 +89,27 @@ class S3Bucket:
             region=region or url_region or _DEFAULT_REGION,
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
+            names=names,
         )
 
 
-def _split_endpoint(endpoint_url: str) -> tuple[str, str | None, str | None]:
+def _split_endpoint(endpoint_url: str, url_name: str) -> tuple[str, str | None, str | None]:
     """The service's own URL, the bucket and the region, where the URL tells them."""
     try:
         parts = urllib.parse.urlsplit(endpoint_url)
         port = parts.port
     except ValueError:
         parts, port = urllib.parse.SplitResult("", "", "", "", ""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         # The value is not shown: it may hold credentials.
         raise ConfigError(
-            "BUCKET_ENDPOINT_URL must be an http or https URL without credentials, such as "
+            f"{url_name} must be an http or https URL without credentials, such as "
             "https://my-bucket.s3.eu-west-1.amazonaws.com"
         )
     path_bucket = parts.path.strip("/") or None
     if path_bucket and "/" in path_bucket:
         raise ConfigError(
-            f"BUCKET_ENDPOINT_URL has the path {parts.path!r}: at most the bucket's name is allowed"
+            f"{url_name} has the path {parts.path!r}: at most the bucket's name is allowed"
         )
     match = _SERVICE_HOST.match(parts.hostname)
     if match is None:

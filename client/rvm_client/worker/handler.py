@@ -68,7 +68,7 @@ class Handler:
             )
 
     async def _do(self, job: dict[str, Any], job_id: str) -> dict[str, Any]:
-        parsed = parse_job(job.get("input"))
+        parsed = parse_job(job.get("input"), job.get("s3Config"))
         self._log.info(f"started: {parsed.output_type.value}", job_id)
         async with ProgressReporter(_sender(job, self._log)) as reporter:
             cancelled = threading.Event()

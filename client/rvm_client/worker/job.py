@@ -10,6 +10,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
+    SecretStr,
     StrictBool,
     StrictInt,
     ValidationError,
@@ -67,11 +69,19 @@ _ALLOWED = {
     "crf": "a whole number",
     "bitrate": "a whole number of bits per second",
 }
+_S3_ALLOWED = {
+    "accessId": "the id of an access key",
+    "accessSecret": "the secret of the access key",
+    "bucketName": "the name of a bucket",
+    "endpointUrl": "the http or https URL of an S3-compatible service",
+}
 
 _HTTP_URL = r"^(?i:https?)://\S+$"
 # Names joined by slashes, none of them made of dots alone.
 _NAME = r"[. ]*[\w\-][\w\-. ]*"
 _FOLDER = rf"^{_NAME}(/{_NAME})*$"
+
+_BUCKET = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,254}$"
 
 Speed = Literal["fast", "quality", "best"]
 
@@ -105,6 +115,19 @@ class Trim(BaseModel):
     end_seconds: Seconds | None = None
 
 
+class S3Config(BaseModel):
+    """RunPod's `s3Config`: the bucket that a job brings along."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    access_id: Annotated[SecretStr, Field(alias="accessId", min_length=1, max_length=255)]
+    access_secret: Annotated[SecretStr, Field(alias="accessSecret", min_length=1, max_length=255)]
+    bucket_name: Annotated[str, Field(alias="bucketName", pattern=_BUCKET)]
+    endpoint_url: Annotated[
+        str, Field(alias="endpointUrl", pattern=_HTTP_URL, max_length=8192, repr=False)
+    ]
+
+
 class Job(BaseModel):
     """What one job asks for; `parse_job` makes it."""
 
@@ -131,6 +154,9 @@ class Job(BaseModel):
     max_height: StrictInt | None = None
     crf: StrictInt | None = None
     bitrate: StrictInt | None = None
+
+    # No field: RunPod passes it on beside the input, and in the input it is refused.
+    _s3_config: S3Config | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _one_speed(self) -> "Job":
@@ -163,6 +189,11 @@ class Job(BaseModel):
                 {"what": self.output_type.value if several else "preview"},
             )
         return self
+
+    @property
+    def s3_config(self) -> S3Config | None:
+        """The job's own bucket for its results; `upload_url` comes first."""
+        return self._s3_config
 
     @property
     def background_url(self) -> str | None:
@@ -214,8 +245,8 @@ class Job(BaseModel):
         return None if self.background is None else parse_colour(self.background)
 
 
-def parse_job(job_input: object) -> Job:
-    """Validate a job's `input`.
+def parse_job(job_input: object, s3_config: object = None) -> Job:
+    """Validate a job's `input`, and the `s3Config` beside it.
 
     Raises:
         UsageError: one sentence: the field, what it got and what is allowed.
@@ -230,7 +261,28 @@ def parse_job(job_input: object) -> Job:
         raise UsageError(_sentence(exc.errors()[0])) from exc
     # What the fields say together is checked before anything is fetched.
     job.matte_options(Path())
+    job._s3_config = _parse_s3_config(s3_config)
     return job
+
+
+def _parse_s3_config(given: object) -> S3Config | None:
+    """None where there is nothing in it. Errors show no value: it may be a misplaced secret."""
+    if given is None or given == {}:
+        return None
+    if not isinstance(given, dict):
+        raise UsageError(f"s3Config must be an object with {', '.join(_S3_ALLOWED)}")
+    try:
+        return S3Config.model_validate(given)
+    except ValidationError as exc:
+        error = exc.errors(include_input=False)[0]
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        raise UsageError(
+            f"there is no field {_shown(f's3Config.{name}')}; the fields are "
+            f"{', '.join(_S3_ALLOWED)}"
+        )
+    problem = "is missing" if error["type"] == "missing" else "cannot be used"
+    raise UsageError(f"s3Config.{name} {problem}; it must be {_S3_ALLOWED[name]}")
 
 
 def _sentence(error: ErrorDetails) -> str:

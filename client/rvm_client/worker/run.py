@@ -14,7 +14,7 @@ from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video, transcode
-from rvm_client.upload import Store, UploadRequest, UploadResult, presigned_store
+from rvm_client.upload import Store, UploadRequest, UploadResult, bucket_store, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
 from rvm_client.worker.messages import DownloadMessages, UploadMessages, processing_message
 
@@ -73,12 +73,18 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
 
 
 def _store(job: Job, context: JobContext) -> Store:
-    if job.upload_url is None:
-        return context.store
-    return presigned_store(
-        job.upload_url,
-        allow_private_addresses=context.download_limits.allow_private_addresses,
-    )
+    allow_private_addresses = context.download_limits.allow_private_addresses
+    if job.upload_url is not None:
+        return presigned_store(job.upload_url, allow_private_addresses=allow_private_addresses)
+    if job.s3_config is not None:
+        return bucket_store(
+            job.s3_config.endpoint_url,
+            job.s3_config.bucket_name,
+            job.s3_config.access_id.get_secret_value(),
+            job.s3_config.access_secret.get_secret_value(),
+            allow_private_addresses=allow_private_addresses,
+        )
+    return context.store
 
 
 def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> float:

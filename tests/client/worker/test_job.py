@@ -1,5 +1,6 @@
 """A job's fields: what they mean, and one clear sentence where they cannot be used."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,50 @@ def test_a_secret_in_a_url_is_not_shown() -> None:
     with pytest.raises(UsageError) as refused:
         parse_job({"video_url": URL, "background": "ftp://example.com/a.png?token=hidden"})
     assert "hidden" not in str(refused.value)
+
+
+S3_CONFIG = {
+    "accessId": "the-id",
+    "accessSecret": "the-secret",
+    "bucketName": "results",
+    "endpointUrl": "https://s3.example.com",
+}
+
+
+def test_a_bucket_comes_beside_the_input() -> None:
+    job = parse_job({"video_url": URL}, S3_CONFIG)
+    bucket = job.s3_config
+    assert bucket is not None
+    assert bucket.access_id.get_secret_value() == "the-id"
+    assert bucket.access_secret.get_secret_value() == "the-secret"
+    assert (bucket.bucket_name, bucket.endpoint_url) == ("results", "https://s3.example.com")
+    assert "the-" not in repr(job) + repr(bucket) + bucket.model_dump_json()
+    assert parse_job({"video_url": URL}, None).s3_config is None
+    assert parse_job({"video_url": URL}, {}).s3_config is None
+    with pytest.raises(UsageError, match="no field 's3Config'"):
+        parse_job({"video_url": URL, "s3Config": S3_CONFIG})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("the-secret", "s3Config must be an object with accessId, accessSecret, bucketName, endp"),
+        ({"accessSecret": ""}, "s3Config.accessSecret cannot be used; it must be the secret of"),
+        ({"accessId": 12345}, "s3Config.accessId cannot be used; it must be the id of an access"),
+        ({"bucketName": "the-secret/.."}, "s3Config.bucketName cannot be used; it must be the"),
+        ({"endpointUrl": "the-secret"}, "s3Config.endpointUrl cannot be used; it must be the http"),
+        ({"region": "the-secret"}, "there is no field 's3Config.region'; the fields are accessId"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_named_and_not_shown(given: object, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_job({"video_url": URL}, S3_CONFIG | given if isinstance(given, dict) else given)
+    assert str(refused.value).startswith(message)
+    assert "the-" not in "".join(traceback.format_exception(refused.value)).partition("Error: ")[2]
+
+
+@pytest.mark.parametrize("name", S3_CONFIG)
+def test_a_bucket_needs_all_its_fields(name: str) -> None:
+    given = {key: value for key, value in S3_CONFIG.items() if key != name}
+    with pytest.raises(UsageError, match=rf"s3Config\.{name} is missing; it must be "):
+        parse_job({"video_url": URL}, given)
