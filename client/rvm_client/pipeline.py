@@ -15,7 +15,7 @@ from rvm_client.backdrop import open_backdrop
 from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError
-from rvm_client.frames import MatteChunk, VideoInfo
+from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.machine import say_once
 from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
 from rvm_client.options import Limits, MatteOptions
@@ -93,6 +93,7 @@ def matte_video(
     limits: Limits | None = None,
     *,
     on_progress: Callable[[MatteProgress], None] | None = None,
+    on_source: Callable[[SourceChunk, VideoInfo], None] | None = None,
     cancelled: threading.Event | None = None,
 ) -> MatteResult:
     """Matte the video file `source` into `target`. All or nothing is written.
@@ -107,6 +108,8 @@ def matte_video(
         options: what is wished for.
         limits: what the machine allows; None: the usual limits, and codecs in software.
         on_progress: called in this thread after each chunk.
+        on_source: called in the decoder's thread with each chunk on its way to the model; where
+            everything is done once more, from the start again.
         cancelled: set by another thread to stop.
 
     Raises:
@@ -115,7 +118,9 @@ def matte_video(
         OutputError: the target cannot be written.
         StoppedError: `cancelled` was set.
     """
-    run = _Run(source, target, model, options, limits or Limits(), on_progress, cancelled)
+    run = _Run(
+        source, target, model, options, limits or Limits(), on_progress, on_source, cancelled
+    )
     try:
         return run.matte()
     except HardwareEncoderError as exc:
@@ -168,6 +173,7 @@ class _Run:
     options: MatteOptions
     limits: Limits
     on_progress: Callable[[MatteProgress], None] | None
+    on_source: Callable[[SourceChunk, VideoInfo], None] | None
     cancelled: threading.Event | None
     notes: tuple[str, ...] = ()
     """What the result is to say of a run before this one."""
@@ -227,7 +233,7 @@ class _Run:
         self, stack: ExitStack, reader: VideoReader, session: MattingSession, frames_per_chunk: int
     ) -> Iterator[MatteChunk]:
         """Decode and matte, each in a thread of its own."""
-        decoded = timed(reader.chunks(frames_per_chunk), self.watches.decode)
+        decoded = timed(self._source_chunks(reader, frames_per_chunk), self.watches.decode)
         if self.options.warm_start:
             decoded = with_warm_up(
                 decoded,
@@ -250,6 +256,12 @@ class _Run:
 
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
+
+    def _source_chunks(self, reader: VideoReader, frames_per_chunk: int) -> Iterator[SourceChunk]:
+        for chunk in reader.chunks(frames_per_chunk):
+            if self.on_source is not None:
+                self.on_source(chunk, reader.info)
+            yield chunk
 
     def _write(self, writer: Writer, chunk: MatteChunk, info: VideoInfo) -> None:
         _check_cancelled(self.cancelled)

@@ -1,14 +1,16 @@
 """What stands behind the person: colours, images and videos, in the decoded result."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 from tests.client.encode.test_writer import video_info
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
+from tests.support.limited import run_limited
 
 from rvm_client.backdrop import open_backdrop
 from rvm_client.encode import cover, open_writer
@@ -131,6 +133,45 @@ def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
         pass
 
 
+PUT_BEHIND = """
+import sys
+from pathlib import Path
+from rvm_client.backdrop import open_backdrop
+from tests.client.test_backdrop import info
+with open_backdrop(Path(sys.argv[1]), info()) as backdrop:
+    print(*backdrop.at(0.0)[96, 160])
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "format_"), [((6300, 6300), "RGBA", "PNG"), ((9900, 9900), "RGB", "JPEG")]
+)
+def test_the_largest_images_fit_into_memory(
+    tmp_path: Path, size: tuple[int, int], mode: str, format_: str
+) -> None:
+    """Half transparent over black; JPEG is decoded at a fraction of its size."""
+    Image.new(mode, size, (200, 100, 50, 128)[: len(mode)]).save(tmp_path / "large", format_)
+    run = run_limited(PUT_BEHIND, tmp_path / "large")
+    expected = (100, 50, 25) if mode == "RGBA" else (200, 100, 50)
+    assert np.abs(np.array([int(part) for part in run.output.split()]) - expected).max() <= 2
+    assert run.peak_bytes < 700 << 20
+
+
+@pytest.mark.parametrize(("kind", "count"), [(TiffTags.ASCII, 1), (TiffTags.LONG8, 2)])
+def test_a_tiff_whose_offsets_are_of_another_type_is_a_broken_image(
+    tmp_path: Path, kind: int, count: int
+) -> None:
+    """Pillow takes what it finds for a number of its size."""
+    path = tmp_path / "odd.tif"
+    Image.fromarray(quarters(HEIGHT, WIDTH)).save(path)
+    offsets = struct.pack("<HHI", TiffImagePlugin.STRIPOFFSETS, TiffTags.LONG, 1)
+    assert path.read_bytes().count(offsets) == 1
+    odd = struct.pack("<HHI", TiffImagePlugin.STRIPOFFSETS, kind, count)
+    path.write_bytes(path.read_bytes().replace(offsets, odd))
+    with pytest.raises(InputError, match="broken image"), open_backdrop(path, info()):
+        pass
+
+
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
     """Ten frames at ten frames a second: one second that plays again and again."""
@@ -142,6 +183,28 @@ def test_a_background_video_runs_by_time_and_loops(loop: Path) -> None:
     with open_backdrop(loop, info()) as backdrop:
         shown = [read_index(np.asarray(backdrop.at(i * 1001 / 30_000))) for i in range(75)]
     assert shown == [int(i * 1001 / 30_000 * 10) % 10 for i in range(75)]
+
+
+def loop_of(path: Path, frames: int, fps: int) -> Path:
+    pictures = [index_frame(i, WIDTH, HEIGHT) for i in range(frames)]
+    time_base = Fraction(1, 90_000)
+    return write_clip(path, pictures, rate=Fraction(fps), time_base=time_base)
+
+
+@pytest.mark.parametrize(("frames", "fps"), [(1, 90_000), (3, 90_000), (1, 30)])
+def test_a_background_video_of_a_moment_stays(tmp_path: Path, frames: int, fps: int) -> None:
+    """It is not opened tens of thousands of times a second."""
+    with open_backdrop(loop_of(tmp_path / "loop.mp4", frames, fps), info()) as backdrop:
+        shown = [read_index(np.asarray(backdrop.at(float(s)))) for s in (0, 1, 1000, 1e9)]
+    assert shown == [0, *[frames - 1] * 3]
+
+
+def test_a_background_video_of_absurdly_many_frames_is_refused(tmp_path: Path) -> None:
+    loop = loop_of(tmp_path / "loop.mp4", 600, 1000)
+    with open_backdrop(loop, info()) as backdrop:
+        backdrop.at(0.2)
+        with pytest.raises(InputError, match="more than 480 frames a second"):
+            backdrop.at(0.6)
 
 
 def test_the_limits_hold_for_a_background_video(loop: Path) -> None:

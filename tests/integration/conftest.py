@@ -1,54 +1,20 @@
 """Real Triton servers for the tests, with a model that takes no time to make."""
 
-import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from tests.support.echo_model import write_repository
 
 from rvm_client.server import ServerOptions, TritonServer
-from rvm_client.wire import MODEL_NAME
-from rvm_export.config_pbtxt import packaged_folder
-from rvm_export.contract import Layout
-
-
-class EchoModel(torch.nn.Module):
-    """Keeps the wire contract: the foreground is the source, alpha is its red, states count up.
-
-    A ratio of 0 is refused, one of 0.5 takes about a second.
-    """
-
-    def forward(
-        self,
-        src: torch.Tensor,
-        r1i: torch.Tensor,
-        r2i: torch.Tensor,
-        r3i: torch.Tensor,
-        r4i: torch.Tensor,
-        downsample_ratio: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        ratio = float(downsample_ratio)
-        if ratio <= 0.0:
-            raise RuntimeError("downsample_ratio must be above 0")
-        if ratio == 0.5:
-            busy = torch.ones(600, 600)
-            for _ in range(200):
-                busy = torch.softmax(busy @ busy, 0)
-        return src, src[..., :1].contiguous(), r1i + 1, r2i + 1, r3i + 1, r4i + 1
 
 
 @pytest.fixture(scope="session")
 def echo_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model repository with the committed config.pbtxt and `EchoModel` as version 1."""
-    repository = tmp_path_factory.mktemp("echo_repository")
-    version = repository / MODEL_NAME / "1"
-    shutil.copytree(packaged_folder(Layout.RGB), version.parent)
-    version.mkdir()
-    torch.jit.save(torch.jit.script(EchoModel()), str(version / "model.pt"))
-    return repository
+    return write_repository(tmp_path_factory.mktemp("echo") / "repository")
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,35 @@ def test_the_contact_sheet_is_a_picture(
         assert np.asarray(picture).std() > 10
 
 
+def test_a_stream_without_timestamps_has_a_contact_sheet(
+    rvm_matte: Callable[..., Result], tmp_path: Path, url: str
+) -> None:
+    """Its pictures are those that passed by: the source is not read again, by times it lacks."""
+    frames = [np.full((96, 160, 3), 10 + 20 * index, np.uint8) for index in range(8)]
+    raw = write_clip(tmp_path / "clip.h264", frames)
+    sheet, target = tmp_path / "out.png", tmp_path / "out.mp4"
+    flags = ("-o", target, "--triton-url", url, "--contact-sheet", sheet, "--json")
+    run = rvm_matte(raw, *flags)
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["warnings"] == []
+    with Image.open(sheet) as picture:
+        column = np.asarray(picture)[:, 200, 1].astype(int)
+    for level in (30, 70, 90, 130):
+        # Beside its row of the sheet there is white.
+        assert (np.abs(column - level) <= 2).sum() > 200
+
+
+def test_a_contact_sheet_that_cannot_be_made_is_a_warning(
+    rvm_matte: Callable[..., Result], clip: Path, tmp_path: Path, url: str
+) -> None:
+    target = tmp_path / "out.mp4"
+    flags = ("-o", target, "--triton-url", url, "--contact-sheet", tmp_path / "gone" / "out.png")
+    run = rvm_matte(clip, *flags)
+    assert run.exit_code == 0, run.output
+    assert "warning: the contact sheet" in run.stderr
+    assert len(list(read_frames(target))) == 12
+
+
 def start(source: Path, target: Path, repository: Path, temporary: Path) -> "subprocess.Popen[str]":
     """The command with a server of its own, and a TMPDIR of its own by which both are known."""
     temporary.mkdir()

@@ -18,11 +18,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from rvm_client.cli.contact_sheet import write_contact_sheet
+from rvm_client.cli.contact_sheet import ROWS, SourcePictures, write_contact_sheet
 from rvm_client.config import Settings
 from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
-from rvm_client.errors import UsageError
+from rvm_client.errors import InputError, UsageError
 from rvm_client.matte import MattingModel, probe_within
 from rvm_client.options import Limits, MatteOptions, is_url
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
@@ -62,15 +62,28 @@ def do_job(
         check_source(path, options, limits)
         model = stack.enter_context(_model(server, settings))
         progress = stack.enter_context(_progress_bar(quiet=quiet))
-        result = matte_video(path, job.output, model, options, limits, on_progress=progress)
-        if job.contact_sheet is not None:
-            write_contact_sheet(
-                path,
-                job.output,
-                job.contact_sheet,
-                duration_seconds=result.duration_seconds,
-                start_seconds=options.start_seconds or 0.0,
-            )
+        sources = SourcePictures() if job.contact_sheet is not None else None
+        result = matte_video(
+            path,
+            job.output,
+            model,
+            options,
+            limits,
+            on_progress=progress,
+            on_source=sources,
+        )
+    if job.contact_sheet is not None and sources is not None:
+        return _with_contact_sheet(result, sources, job.contact_sheet)
+    return result
+
+
+def _with_contact_sheet(result: MatteResult, sources: SourcePictures, path: Path) -> MatteResult:
+    """The result, with a warning where there is no sheet: the video is there all the same."""
+    try:
+        write_contact_sheet(sources.spread(ROWS), result.path, path)
+    except (InputError, OSError, ValueError) as exc:
+        warning = f"the contact sheet {path} cannot be made: {exc}"
+        return replace(result, warnings=(*result.warnings, warning))
     return result
 
 

@@ -1,7 +1,7 @@
 """A stranger's media file to chunks of frames at their times."""
 
 from rvm_client.decode.clock import JoinedClock
-from rvm_client.decode.file import open_source
+from rvm_client.decode.file import open_source, read_packets
 from rvm_client.decode.reader import VideoReader, check_source
 from rvm_client.decode.stills import read_rgba_at
 
@@ -10,5 +10,6 @@ __all__ = [
     "VideoReader",
     "check_source",
     "open_source",
+    "read_packets",
     "read_rgba_at",
 ]

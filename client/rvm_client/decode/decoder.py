@@ -62,7 +62,7 @@ class SourceDecoder(Closing):
     """
 
     def __init__(self, path: Path, limits: Limits | None, *, keeps_alpha: bool = False) -> None:
-        self._path = path
+        self._path, self._limits = path, limits
         source = Source(path, limits, keeps_alpha)
         many_at_once = SoftwareDecoder(source)
         self.header = read_header(many_at_once.stream)
@@ -110,7 +110,16 @@ class SourceDecoder(Closing):
             else:
                 break
         if not given.count and near_pts is None:
-            raise InputError(f"{self._path} has a video stream, but not one frame can be decoded")
+            raise InputError(self._says_undecodable())
+
+    def _says_undecodable(self) -> str:
+        text = f"{self._path} has a video stream, but not one frame can be decoded"
+        if self._limits is None:
+            return text
+        return (
+            f"{text}: they are damaged, or above the limit of {self._limits.max_frame_pixels} "
+            "pixels a frame (max_frame_pixels)"
+        )
 
     def _fall_back(self, reason: HardwareError | DamageError) -> None:
         if isinstance(reason, HardwareError):

@@ -11,6 +11,8 @@ from rvm_client.decode.stream import SourceStream
 
 _USUAL_TIME_BASE = Fraction(1, 90_000)
 _USUAL_FPS = Fraction(25)
+# Of a pixel's sides. Real ones are below 4; beyond this a picture would be of absurd size.
+_MAX_ASPECT_RATIO = 16
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,15 @@ def read_header(opened: SourceStream) -> SourceHeader:
         average_fps=stream.average_rate or stream.guessed_rate or _USUAL_FPS,
         frames=stream.frames,
         duration_seconds=_duration_seconds(opened.container, stream),
-        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        sample_aspect_ratio=_sample_aspect_ratio(stream),
     )
+
+
+def _sample_aspect_ratio(stream: VideoStream) -> Fraction | None:
+    ratio = stream.sample_aspect_ratio
+    if not ratio or not 1 <= max(ratio, 1 / ratio) <= _MAX_ASPECT_RATIO:
+        return None
+    return ratio
 
 
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:

@@ -1,5 +1,6 @@
 """What the header of a video says, checked, and made into a VideoInfo."""
 
+from fractions import Fraction
 from pathlib import Path
 
 from av.video.reformatter import ColorPrimaries, ColorTrc
@@ -7,7 +8,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc
 from rvm_client.decode.colour import source_colour
 from rvm_client.decode.geometry import Geometry
 from rvm_client.decode.header import SourceHeader
-from rvm_client.decode.limits import check_duration, check_frames
+from rvm_client.decode.limits import check_duration, check_frame_pixels, check_frames
 from rvm_client.decode.trim import SourceRange
 from rvm_client.frames import VideoInfo
 from rvm_client.options import Limits, MatteOptions
@@ -24,6 +25,18 @@ def check_header(path: Path, header: SourceHeader, options: MatteOptions, limits
         check_duration(path, seconds, limits)
     if _is_whole(options):
         check_frames(path, header.frames, limits)
+
+
+def check_shown_pixels(path: Path, picture: Geometry, limits: Limits) -> None:
+    """Refuse a picture that is too large once its pixels are square, as some outputs have them.
+
+    Raises:
+        InputError: naming the limit.
+    """
+    ratio = picture.sample_aspect_ratio
+    shown_width = round(picture.width_pixels * max(ratio, Fraction(1)))
+    shown_height = round(picture.height_pixels / min(ratio, Fraction(1)))
+    check_frame_pixels(path, shown_width, shown_height, limits)
 
 
 def describe(

@@ -14,7 +14,8 @@ from av.video.reformatter import ColorRange
 
 from rvm_client.decode.colour import SourceColour, source_colour
 from rvm_client.decode.geometry import Geometry
-from rvm_client.decode.rgb import Conversion, DirectRgb, RgbPicture, pictures
+from rvm_client.decode.graphs import Conversion
+from rvm_client.decode.rgb import DirectRgb, RgbPicture, pictures
 from rvm_client.pixels import UInt8Array, plane_rows, planes
 
 T = TypeVar("T")

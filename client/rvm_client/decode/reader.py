@@ -11,7 +11,7 @@ from rvm_client.closing import Closing
 from rvm_client.decode.colour import SourceColour
 from rvm_client.decode.decoder import SourceDecoder
 from rvm_client.decode.geometry import geometry
-from rvm_client.decode.info import check_header, describe
+from rvm_client.decode.info import check_header, check_shown_pixels, describe
 from rvm_client.decode.planar import colour_of_planes, planar_pictures
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
@@ -63,6 +63,7 @@ class VideoReader(Closing):
                 options.max_width_pixels,
                 options.max_height_pixels,
             )
+            check_shown_pixels(path, self._geometry, limits)
             self.info = describe(self._decoder.header, options, self._range, self._geometry)
             self._planes = self._colour_of_planes() if takes_planes else None
             if self._planes is not None:

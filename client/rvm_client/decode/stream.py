@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from rvm_client.closing import Closing
-from rvm_client.decode.file import open_source
+from rvm_client.decode.file import open_source, read_packets, size_options
 from rvm_client.decode.limits import check_frame_pixels, video_stream
 from rvm_client.options import Limits
 
@@ -24,6 +24,10 @@ _LARGEST_DELAY_PACKETS = 32
 
 # FFmpeg's own VP8 and VP9 decoders drop alpha; libvpx keeps it.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+# For a file of our own.
+_ANY_SIZE = Limits(max_frame_pixels=1 << 30)
 
 
 class DamageError(Exception):
@@ -67,12 +71,16 @@ class SourceStream(Closing):
         self._open()
 
     def _open(self) -> None:
-        self.container = open_source(self._source.path, self._accelerator)
+        limits = self._source.limits or _ANY_SIZE
+        self.container = open_source(
+            self._source.path, self._accelerator, max_frame_pixels=limits.max_frame_pixels
+        )
         self._is_begun = False
         try:
             self.stream = video_stream(self.container, self._source.path)
             self._check_picture()
             self.decoder = self._choose_decoder()
+            self.decoder.options = size_options(limits.max_frame_pixels)
             self.decoder.thread_type = self._thread_type
             self.decoder.thread_count = self._thread_count
         except BaseException:
@@ -124,7 +132,7 @@ class SourceStream(Closing):
 
     def packets(self) -> Iterator[VideoPacket]:
         """The packets from here on, and an empty one at the end."""
-        return self.container.demux(self.stream)
+        return read_packets(self.container, self.stream)
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decode from here on, up to the first damage.

@@ -7,6 +7,11 @@ from rvm_client.decode.clock import JoinedClock
 
 # A tick of the time base is at most this long: room for a nudge, and what WebM can store.
 _LONGEST_TICK_SECONDS = Fraction(1, 1000)
+# For time bases of large numbers. FFmpeg's have 32 bits each.
+_USUAL_TICK_SECONDS = Fraction(1, 90_000)
+_LARGEST_TERM = (1 << 31) - 1
+# In ticks of any time base they fit in 64 bits.
+_LATEST_SECONDS = 1_000_000_000
 
 
 class Timeline:
@@ -22,14 +27,18 @@ class Timeline:
       that both frames come out.
     - further back: the clock started again, and goes on where the frame before ends.
 
+    A time of more than 30 years is none. A time base that cannot be divided becomes 1/90,000 s.
+
     Args:
         time_base: seconds of one tick of the file's timestamps.
         fps: frame rate that stands in for a frame's unknown duration.
     """
 
     def __init__(self, time_base: Fraction, fps: Fraction) -> None:
-        self._refinement = _refinement(time_base)
-        self.time_base = time_base / self._refinement
+        self.time_base = _fine(time_base)
+        self._ticks = time_base / self.time_base
+        """Of ours in one of the file's."""
+        self._latest = _LATEST_SECONDS / time_base
         self._nudge = math.ceil(_LONGEST_TICK_SECONDS / self.time_base)
         self._clock = JoinedClock(1 / self.time_base, 0)
         self._usual_step = max(1, round(1 / (fps * self.time_base)))
@@ -47,16 +56,16 @@ class Timeline:
         """
         placed = self._increasing(self._own_time(pts, dts))
         self._last = placed
-        self.end = placed + (duration * self._refinement or self._usual_step)
+        self.end = placed + (round(duration * self._ticks) or self._usual_step)
         return placed
 
     def _own_time(self, pts: int | None, dts: int | None) -> int:
-        if pts is not None:
-            own = pts * self._refinement
+        if pts is not None and abs(pts) <= self._latest:
+            own = round(pts * self._ticks)
             after = own if self._last is None else self._last
             return self._clock.read(own, after=after, resume=self.end)
-        if dts is not None:
-            return max(self.end, dts * self._refinement + self._clock.shift)
+        if dts is not None and abs(dts) <= self._latest:
+            return max(self.end, round(dts * self._ticks) + self._clock.shift)
         return self.end
 
     def _increasing(self, pts: int) -> int:
@@ -65,9 +74,9 @@ class Timeline:
         return self._last + self._nudge
 
 
-def _refinement(time_base: Fraction) -> int:
-    """The power of ten by which ticks are divided to be short enough."""
-    factor = 1
-    while time_base / factor > _LONGEST_TICK_SECONDS:
-        factor *= 10
-    return factor
+def _fine(time_base: Fraction) -> Fraction:
+    """The time base, divided by a power of ten to be short enough."""
+    while time_base > _LONGEST_TICK_SECONDS:
+        time_base /= 10
+    terms = (time_base.numerator, time_base.denominator)
+    return time_base if max(terms) <= _LARGEST_TERM else _USUAL_TICK_SECONDS

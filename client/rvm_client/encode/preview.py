@@ -14,6 +14,8 @@ _JPEG_QUALITY = 88
 # The first frames of a video are often empty or fade in; a third of the way is the rule of thumb.
 _MOMENT = 3
 _SQUARES_A_ROW = 40
+# That of libjpeg.
+_LONGEST_SIDE_PIXELS = 65_500
 
 
 def check_preview_path(path: Path) -> None:
@@ -62,9 +64,10 @@ class Preview(OutputFile):
         board = checkerboard(height, width, max(4, width // _SQUARES_A_ROW))
         image = Image.fromarray(composite(self._kept.fgr, self._kept.pha, board))
         # Pictures have square pixels.
-        shown_width = round(width * self._info.sample_aspect_ratio)
+        shown_width = max(1, round(width * self._info.sample_aspect_ratio))
         if shown_width != width:
             image = image.resize((shown_width, height), Image.Resampling.LANCZOS)
+        image.thumbnail((_LONGEST_SIDE_PIXELS, _LONGEST_SIDE_PIXELS))
         format_ = _IMAGE_FORMATS[self.path.suffix.lower()]
         image.save(self._partial, format_, quality=_JPEG_QUALITY)
 

@@ -14,7 +14,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from rvm_client.decode import JoinedClock
+from rvm_client.decode import JoinedClock, read_packets
 
 SoundPacket: TypeAlias = "av.Packet[AudioStream]"
 
@@ -61,7 +61,7 @@ def copied_packets(
     clock = _SampleClock(stream)
     origin_samples = round(cut.origin_seconds * clock.rate)
     last = None
-    for packet in source.demux(stream):
+    for packet in read_packets(source, stream):
         if packet.pts is None and packet.dts is None:
             continue  # the empty packet at the end
         duration = clock.duration_samples(packet)
@@ -128,7 +128,7 @@ def _decoded(
 ) -> Iterator[av.AudioFrame]:
     """All frames that can be decoded."""
     damaged = 0
-    for packet in source.demux(stream):
+    for packet in read_packets(source, stream):
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:

@@ -6,6 +6,7 @@ reason to fail: what cannot be used is left out, and a warning says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition
 
 from rvm_client.closing import Closing
-from rvm_client.decode import open_source
+from rvm_client.decode import open_source, read_packets
 from rvm_client.errors import InputError
 from rvm_client.sound.packets import Cut, SoundPacket, copied_packets, transcoded_packets
 
@@ -221,7 +222,7 @@ def _first_frame(source: Path, stream_index: int) -> av.AudioFrame | None:
         stream = container.streams[stream_index]
         assert isinstance(stream, AudioStream)
         with suppress(av.error.FFmpegError):
-            for count, packet in enumerate(container.demux(stream)):
+            for count, packet in enumerate(read_packets(container, stream)):
                 if count > _PROBE_PACKETS:
                     break
                 with suppress(av.error.FFmpegError):
@@ -240,7 +241,8 @@ def _picture_end_seconds(container: InputContainer) -> float | None:
         return start_seconds + float(video.duration * video.time_base)
     # Matroska has it as a tag, counted from time 0.
     try:
-        hours, minutes, seconds = video.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        hours, minutes, seconds = map(float, video.metadata["DURATION"].split(":"))
     except (KeyError, ValueError):
         return None
+    end_seconds = hours * 3600 + minutes * 60 + seconds
+    return end_seconds if math.isfinite(end_seconds) else None

@@ -133,3 +133,19 @@ def test_a_gap_between_decoding_times_is_kept_where_there_are_no_others() -> Non
     timeline = Timeline(Fraction(1, 25), Fraction(25))
     times = [timeline.place(None, dts, 1) * timeline.time_base for dts in (0, 1, 4, 5)]
     assert times == [Fraction(i, 25) for i in (0, 1, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    "time_base", [Fraction(1_000_000_007, 1_000_003), Fraction(1 << 30, 3), Fraction(1, 2**31 - 1)]
+)
+def test_time_bases_of_large_numbers_stay_what_encoders_take(time_base: Fraction) -> None:
+    timeline = Timeline(time_base, 1 / time_base)
+    assert max(timeline.time_base.numerator, timeline.time_base.denominator) < 1 << 31
+    placed = [timeline.place(pts, None, 1) * timeline.time_base for pts in range(5)]
+    assert placed == pytest.approx([pts * time_base for pts in range(5)])
+
+
+def test_a_time_of_centuries_is_none() -> None:
+    timeline = Timeline(Fraction(1, 1000), Fraction(25))
+    placed = [timeline.place(pts, None, 0) for pts in (0, 40, 1 << 62, -(1 << 62), 160)]
+    assert placed == [0, 40, 80, 120, 160]

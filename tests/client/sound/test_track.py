@@ -289,3 +289,23 @@ def test_a_sound_that_ends_early_does_not_keep_the_picture_in_memory(tmp_path: P
             (growing,) = tmp_path.glob(".out.mov*")
             written = growing.stat().st_size
     assert written > target.stat().st_size * 0.5
+
+
+@pytest.mark.parametrize("duration", [f"00:00:{'9' * 400}.000", f"{'9' * 400}:00:01.000", "::nan"])
+def test_a_duration_that_says_nothing_does_no_harm(tmp_path: Path, duration: str) -> None:
+    clip, source, target = (tmp_path / name for name in ("clip.mkv", "source.mkv", "out.mp4"))
+    write_sound_clip(clip, [Track()])
+    with av.open(str(clip)) as before, av.open(str(source), "w") as after:
+        streams = [after.add_stream_from_template(stream) for stream in before.streams]
+        # The muxer writes what is true under the name that counts, so the names are exchanged.
+        streams[0].metadata["DURATIOX"] = duration
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                after.mux(packet)
+    content = source.read_bytes().replace(b"DURATION", b"DURATIOZ")
+    source.write_bytes(content.replace(b"DURATIOX", b"DURATION"))
+    with av.open(str(source)) as container:
+        assert container.streams.video[0].metadata["DURATION"] == duration
+    assert remake(source, target, OutputType.GREENSCREEN) == []
+    assert_in_sync(target)

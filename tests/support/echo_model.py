@@ -1,0 +1,44 @@
+"""A model that takes no time to make, for servers whose mattes are not of interest."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from rvm_client.wire import MODEL_NAME
+from rvm_export.config_pbtxt import packaged_folder
+from rvm_export.contract import Layout
+
+
+class EchoModel(torch.nn.Module):
+    """Keeps the wire contract: the foreground is the source, alpha is its red, states count up.
+
+    A ratio of 0 is refused, one of 0.5 takes about a second.
+    """
+
+    def forward(
+        self,
+        src: torch.Tensor,
+        r1i: torch.Tensor,
+        r2i: torch.Tensor,
+        r3i: torch.Tensor,
+        r4i: torch.Tensor,
+        downsample_ratio: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        ratio = float(downsample_ratio)
+        if ratio <= 0.0:
+            raise RuntimeError("downsample_ratio must be above 0")
+        if ratio == 0.5:
+            busy = torch.ones(600, 600)
+            for _ in range(200):
+                busy = torch.softmax(busy @ busy, 0)
+        return src, src[..., :1].contiguous(), r1i + 1, r2i + 1, r3i + 1, r4i + 1
+
+
+def write_repository(repository: Path) -> Path:
+    """A model repository with the committed config.pbtxt and `EchoModel` as version 1."""
+    version = repository / MODEL_NAME / "1"
+    shutil.copytree(packaged_folder(Layout.RGB), version.parent)
+    version.mkdir()
+    torch.jit.save(torch.jit.script(EchoModel()), str(version / "model.pt"))
+    return repository
