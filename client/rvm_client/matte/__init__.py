@@ -3,7 +3,9 @@
 from rvm_client.matte.chunk_size import frames_per_request
 from rvm_client.matte.fitness import check_golden_frames
 from rvm_client.matte.session import MattingModel, MattingSession
+from rvm_client.matte.shared_region import shared_room_bytes
 from rvm_client.matte.transport import ChunkShape
+from rvm_client.matte.warm_up import warm_up
 
 __all__ = [
     "ChunkShape",
@@ -11,4 +13,6 @@ __all__ = [
     "MattingSession",
     "check_golden_frames",
     "frames_per_request",
+    "shared_room_bytes",
+    "warm_up",
 ]

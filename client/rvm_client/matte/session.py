@@ -124,6 +124,7 @@ class MattingModel(Closing):
         layout: PixelLayout = RGB,
         *,
         queue_depth: int = 1,
+        room_bytes: int | None = None,
     ) -> "MattingSession":
         """A new video: empty recurrent state.
 
@@ -135,9 +136,12 @@ class MattingModel(Closing):
             largest_chunk: the most frames of a request, and their size.
             layout: of the frames; planes only where the server has the model for them.
             queue_depth: chunks that wait before the model, and results that wait behind it.
+            room_bytes: the most shared memory to take; None: what there is.
         """
         model = self._models[layout.name]
-        transport = self._transport(model, downsample_ratio, largest_chunk, layout, queue_depth)
+        transport = self._transport(
+            model, downsample_ratio, largest_chunk, layout, queue_depth, room_bytes
+        )
         return MattingSession(self, transport, model.version)
 
     def infer(
@@ -181,12 +185,13 @@ class MattingModel(Closing):
         largest_chunk: ChunkShape | None,
         layout: PixelLayout,
         queue_depth: int,
+        room_bytes: int | None,
     ) -> Transport:
         if largest_chunk is not None and _is_on_this_machine(self.url):
             try:
                 with self.failing_clearly():
                     return SharedMemoryTransport(
-                        model, downsample_ratio, layout, largest_chunk, queue_depth
+                        model, downsample_ratio, layout, largest_chunk, queue_depth, room_bytes
                     )
             except SharedMemoryError as exc:
                 _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)

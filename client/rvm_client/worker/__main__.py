@@ -2,7 +2,7 @@
 
 It starts Triton, takes jobs when it is ready, and ends both together:
 
-- SIGTERM or SIGINT lets the current job finish; a second one stops at once.
+- SIGTERM or SIGINT lets the current jobs finish; a second one stops at once.
 - Where Triton ends by itself, the worker ends too, and RunPod replaces it.
 
 RunPod's own options work as it documents them: `--test_input '{"input": {...}}'` does one job,
@@ -20,14 +20,16 @@ from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError
 from rvm_client.machine import share_one_heap, stop_on_signals
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
+from rvm_client.worker.cold_start import ColdStart
 
 
 def main() -> None:
     """Start Triton, check everything, then take jobs until told to stop."""
+    cold_start = ColdStart()
     stop_on_signals()
     share_one_heap()
     try:
-        status = _run(load_settings())
+        status = _run(load_settings(), cold_start)
     except KeyboardInterrupt:
         status = 0
     except RvmError as exc:
@@ -36,7 +38,7 @@ def main() -> None:
     sys.exit(status)
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, cold_start: ColdStart) -> int:
     """Take jobs until told to stop. Returns the exit status."""
     if importlib.util.find_spec("runpod") is None:
         raise ConfigError("runpod is not installed: pip install 'rvm-triton[worker]'")
@@ -48,7 +50,7 @@ def _run(settings: Settings) -> int:
         # RunPod's SDK, PyAV and gRPC take seconds to import: meanwhile the server starts.
         from rvm_client.worker.handler import take_jobs
 
-        return take_jobs(settings, starting)
+        return take_jobs(settings, starting, cold_start)
 
 
 def _server_options(settings: Settings) -> ServerOptions:
