@@ -183,7 +183,7 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         if server is not None:
             _check_fitness(settings, model)
             cold_start.end("golden frame")
-        limits = Limits.configured(settings, jobs_at_once=_jobs_at_once(settings, model))
+        limits = Limits.configured(settings, jobs_at_once=jobs_at_once(settings, model))
         if model.runs_on_gpu:
             _warm_up(model, limits)
             cold_start.end("warm-up")
@@ -210,8 +210,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         return ServerError.exit_code if watch is not None and watch.has_ended else 0
 
 
-def _jobs_at_once(settings: Settings, model: MattingModel) -> int:
-    """The setting, else what fits the machine."""
+def jobs_at_once(settings: Settings, model: MattingModel) -> int:
+    """How many jobs are done at a time: the setting, else what fits the machine."""
     if settings.jobs_at_once:
         return settings.jobs_at_once
     has_cores = available_cores() >= _CORES_FOR_SEVERAL_JOBS

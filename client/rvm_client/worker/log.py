@@ -26,7 +26,10 @@ def open_log(settings: Settings) -> Log:
     # Below INFO the SDK prints whole jobs and results, signed URLs included.
     log.level = "INFO" if settings.log_level in ("DEBUG", "TRACE") else settings.log_level
     typed: Log = log
-    logging.getLogger("rvm_client").addHandler(_Warnings(typed))
+    stages = logging.getLogger("rvm_client")
+    stages.addHandler(_Warnings(typed))
+    # Libraries of RunPod's SDK print what reaches the root logger.
+    stages.propagate = False
     return typed
 
 
