@@ -63,7 +63,7 @@ class Handler:
             if not self._is_beyond_help(exc):
                 return self._failure(str(exc))
             # RunPod ends the worker with this result: the other jobs come first.
-            await self._others_end()
+            await asyncio.to_thread(futures.wait, list(self._running))
             return self._failure(str(exc), needs_new_worker=True)
         except Exception as exc:
             # The sentence must not carry what we do not know to be harmless; the log may.
@@ -100,10 +100,6 @@ class Handler:
         sentence = self._cold_start.first_frame(job_started_s, source_there_s)
         if sentence is not None:
             self._log.info(sentence, JOB_ID.get())
-
-    async def _others_end(self) -> None:
-        if self._running:
-            await asyncio.wait([asyncio.wrap_future(thread) for thread in self._running])
 
     def _end_at_once(self) -> None:
         """Stop all jobs and the server, as far as that takes no time."""
