@@ -30,7 +30,7 @@ _NETWORK = "The network alone, ms a frame"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="1080p only, few repetitions: about four minutes.")
+@click.option("--quick", is_flag=True, help="1080p only, few repetitions: about six minutes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--only", multiple=True, help="Part of a section's title; may be repeated.")
 @click.option(

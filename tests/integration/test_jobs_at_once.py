@@ -197,3 +197,5 @@ def test_a_worker_that_is_to_be_replaced_ends_its_other_job_first(
             clips.let_go()
             assert "output" in running.runpod.wait_for_result("other")
             assert running.runpod.wait_for_result("failing")["stopPod"] is True
+            # What the stages warn of has the job's id, too.
+            assert any("gRPC messages" in line for line in log_of(running, "other"))

@@ -221,7 +221,7 @@ def _warm_up(model: MattingModel, limits: Limits) -> None:
         warm_up(model, DEFAULT_DOWNSAMPLE_RATIO, queue_depth=QUEUE_DEPTH, room_bytes=room_bytes)
     except GpuMemoryError as exc:
         # Jobs go on with fewer frames a request.
-        _LOG.warning("The warm-up was left: %s", exc)
+        _LOG.warning("The warm-up was given up: %s", exc)
 
 
 def _check_fitness(settings: Settings, model: MattingModel) -> None:
