@@ -99,6 +99,9 @@ def worker(
         )
         try:
             yield runpod
+        except BaseException:
+            sys.stderr.write(log.read_text("utf-8"))
+            raise
         finally:
             process.terminate()
             process.wait()
