@@ -93,11 +93,14 @@ COPY LICENSE NOTICE ./
 # RUNPOD_INIT_TIMEOUT: seconds for a cold start. RunPod reads it from the endpoint's settings: set
 # it there too. HOME: the user of Triton's image has none. NVIDIA_DRIVER_CAPABILITIES: without
 # "video" the container gets no NVDEC and no NVENC. NVIDIA_TF32_OVERRIDE: float32 is not rounded, also
-# where Triton is started by hand.
+# where Triton is started by hand. RVM_SERVER_READY_TIMEOUT_S: a GPU that has never run this loads
+# kernels and both models with their warm-up from a disk that has not been read; less than
+# RUNPOD_INIT_TIMEOUT, so that the worker is there to say what went wrong.
 ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_MODEL_REPOSITORY=/opt/rvm/model_repository \
     RVM_CACHE_DIR=/tmp/rvm-triton \
     RVM_REQUIRE_GPU=true \
+    RVM_SERVER_READY_TIMEOUT_S=600 \
     RVM_GRPC_PORT=8001 \
     RVM_HTTP_PORT=8000 \
     RVM_METRICS_PORT=8002 \
@@ -115,7 +118,7 @@ EXPOSE 8000 8001 8002
 USER 1000:1000
 
 # The worker needs no check of its own: the container ends when it does.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=300s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=600s --retries=3 \
     CMD ["/bin/sh", "-c", "curl --fail --silent --show-error --output /dev/null \"http://127.0.0.1:${RVM_HTTP_PORT}/v2/health/ready\""]
 
 # NVIDIA's entrypoint stays: it checks the driver and chooses the CUDA libraries that fit it, and

@@ -14,9 +14,15 @@ from bench.command import measure_command
 from bench.encoders import measure_encoders
 from bench.network import measure_network, measure_threads
 from bench.report import Rows, bars, markdown
-from bench.serving import measure_serving, measure_streams, start_server
+from bench.serving import (
+    measure_first_request,
+    measure_serving,
+    measure_streams,
+    start_server,
+)
 from bench.settings import BenchSettings
 from bench.stages import measure_stages
+from bench.worker import measure_cold_start, measure_jobs
 from rvm_client.config import load_settings
 from rvm_client.machine import available_cores
 
@@ -24,7 +30,7 @@ _NETWORK = "The network alone, ms a frame"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="1080p only, few repetitions: about four minutes.")
+@click.option("--quick", is_flag=True, help="1080p only, few repetitions: about six minutes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--only", multiple=True, help="Part of a section's title; may be repeated.")
 @click.option(
@@ -72,6 +78,9 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Stages and the whole, ms a frame": served(measure_stages, folder),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
+        "First request": lambda: measure_first_request(settings),
+        "Cold start": lambda: measure_cold_start(settings, folder),
+        "Jobs at once": served(measure_jobs, folder),
     }
 
 

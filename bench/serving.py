@@ -1,5 +1,6 @@
 """Through Triton: what messages and shared memory add to the same network in process."""
 
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,13 @@ from bench.network import EngineProcess, engine_options
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.frames import SourceChunk
-from rvm_client.matte import ChunkShape, MattingModel, MattingSession
+from rvm_client.matte import (
+    ChunkShape,
+    MattingModel,
+    MattingSession,
+    shared_room_bytes,
+    warm_up,
+)
 from rvm_client.server import ServerOptions, TritonServer
 
 _Call = Callable[[], tuple[float, float] | None]
@@ -105,6 +112,50 @@ def seconds_together(calls: list[Callable[[], None]], requests: int) -> float:
     for thread in threads:
         thread.join()
     return time.perf_counter() - started_s
+
+
+def measure_first_request(settings: BenchSettings) -> dict[str, dict[str, float]]:
+    """Milliseconds of the first requests after a server's start, with and without `warm_up`."""
+    rows: dict[str, dict[str, float]] = {}
+    for name, (height, width, ratio) in settings.sizes.items():
+        shape = ChunkShape(settings.chunk_frames(name), height, width)
+        for warmed in (False, True):
+            runs = [
+                _first_requests_ms(settings, shape, ratio, warmed=warmed)
+                for _ in range(settings.repetitions)
+            ]
+            title = f"{name}, T = {shape.frames}, {'after' if warmed else 'without'} a warm-up"
+            rows[title] = {
+                column: round(statistics.median(run[column] for run in runs)) for column in runs[0]
+            }
+    return rows
+
+
+def _first_requests_ms(
+    settings: BenchSettings, shape: ChunkShape, ratio: float, *, warmed: bool
+) -> dict[str, float]:
+    """Of a new server: the warm-up where it is wished for, and three requests."""
+    milliseconds: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[[], object]) -> None:
+        started_s = time.perf_counter()
+        call()
+        milliseconds[name] = 1000 * (time.perf_counter() - started_s)
+
+    server = start_server(settings)
+    try:
+        with MattingModel(server.grpc_url) as model:
+            if warmed:
+                room_bytes = shared_room_bytes()
+                warm = partial(warm_up, model, ratio, queue_depth=1, room_bytes=room_bytes)
+                timed("warm_up_ms", warm)
+            with model.session(ratio, shape) as session:
+                send = request(session, shape)
+                for number in ("first", "second", "third"):
+                    timed(f"{number}_ms", send)
+    finally:
+        server.stop()
+    return milliseconds
 
 
 def start_server(settings: BenchSettings) -> TritonServer:

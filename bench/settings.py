@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.clips import SIZES
 from rvm_client.machine import Hardware
-from rvm_client.matte import frames_per_request
+from rvm_client.matte import frames_per_request, shared_room_bytes
 from rvm_client.pixels import RGB
 from rvm_client.server import newest_version
 from rvm_client.wire import MODEL_NAME
@@ -63,5 +63,10 @@ class BenchSettings:
         """T, as the pipeline chooses it."""
         height, width, _ = SIZES[size]
         return frames_per_request(
-            width, height, on_gpu=self.device == "cuda", layout=RGB, queue_depth=1
+            width,
+            height,
+            on_gpu=self.device == "cuda",
+            layout=RGB,
+            queue_depth=1,
+            room_bytes=shared_room_bytes(),
         )

@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     bucket_region: str | None = Field(default=None, validation_alias="BUCKET_REGION")
     upload_folder: Path | None = Field(default=None, validation_alias="RVM_UPLOAD_FOLDER")
 
+    jobs_at_once: int = Field(default=0, ge=0, le=16, validation_alias="RVM_JOBS_AT_ONCE")
+    """0: as many as fit the machine."""
     hardware_codecs: Literal["auto", "off"] = Field(
         default="auto", validation_alias="RVM_HARDWARE_CODECS"
     )

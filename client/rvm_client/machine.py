@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,6 +25,8 @@ from rvm_client.config import Settings
 _LOG = logging.getLogger(__name__)
 
 CGROUP_FOLDER = Path("/sys/fs/cgroup")
+# The 22nd field of proc(5)'s stat; counted from behind the name, which may have spaces.
+_START_FIELD = 22 - 3
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
 
@@ -61,6 +64,13 @@ def read_word(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started, by whatever program it was then."""
+    stat = Path("/proc/self/stat").read_text()
+    ticks = int(stat.rpartition(")")[2].split()[_START_FIELD])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def share_one_heap() -> None:

@@ -32,15 +32,19 @@ class Limits:
     max_frames: int = 216_000
     hardware: Hardware = field(default_factory=Hardware)
     """Where a GPU may be that decodes and encodes; by default it is not looked for."""
+    jobs_at_once: int = 1
+    """Videos that are worked on at the same time: each gets its part of cores and memory. The part
+    is the same when the others are idle, so that a video's result does not depend on them."""
 
     @classmethod
-    def configured(cls, settings: Settings) -> "Limits":
+    def configured(cls, settings: Settings, *, jobs_at_once: int = 1) -> "Limits":
         """As the environment says."""
         return cls(
             settings.max_duration_seconds,
             settings.max_frame_pixels,
             settings.max_frames,
             Hardware.configured(settings),
+            jobs_at_once,
         )
 
     def in_software(self) -> "Limits":

@@ -17,7 +17,13 @@ from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.machine import say_once
-from rvm_client.matte import ChunkShape, MattingModel, MattingSession, frames_per_request
+from rvm_client.matte import (
+    ChunkShape,
+    MattingModel,
+    MattingSession,
+    frames_per_request,
+    shared_room_bytes,
+)
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
@@ -30,7 +36,7 @@ _LESS_MEMORY = (
     "the memory of the server's GPU ran out, so frames went to it one at a time, which is slower"
 )
 # Chunks that wait between two stages. One lets a stage run ahead; more only cost memory.
-_QUEUE_DEPTH = 1
+QUEUE_DEPTH = 1
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,9 @@ def transcode(
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source, options, limits, keeps_alpha=True))
         sound = _open_sound(stack, source, options, reader.info, [])
-        writer = stack.enter_context(open_writer(target, options, reader.info, sound=sound))
+        writer = stack.enter_context(
+            open_writer(target, options, reader.info, sound=sound, jobs_at_once=limits.jobs_at_once)
+        )
         for chunk in reader.mattes():
             _check_cancelled(cancelled)
             writer.write(chunk)
@@ -187,8 +195,9 @@ class _Run:
         with ExitStack() as stack:
             reader = stack.enter_context(self._reader())
             writer = stack.enter_context(self._writer(stack, reader.info))
-            count = self._frames_per_chunk(reader.info)
-            session = stack.enter_context(self._session(reader.info, count))
+            room_bytes = shared_room_bytes(self.limits.jobs_at_once)
+            count = self._frames_per_chunk(reader.info, room_bytes)
+            session = stack.enter_context(self._session(reader.info, count, room_bytes))
             for chunk in self._mattes(stack, reader, session, count):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
@@ -209,24 +218,27 @@ class _Run:
             hardware=self.limits.hardware,
             backdrop=backdrop,
             sound=sound,
+            jobs_at_once=self.limits.jobs_at_once,
         )
 
-    def _frames_per_chunk(self, info: VideoInfo) -> int:
+    def _frames_per_chunk(self, info: VideoInfo, room_bytes: int) -> int:
         return self.options.frames_per_request or frames_per_request(
             info.width_pixels,
             info.height_pixels,
             on_gpu=self.model.runs_on_gpu,
             layout=info.layout,
-            queue_depth=_QUEUE_DEPTH,
+            queue_depth=QUEUE_DEPTH,
+            room_bytes=room_bytes,
         )
 
-    def _session(self, info: VideoInfo, frames_per_chunk: int) -> MattingSession:
+    def _session(self, info: VideoInfo, frames_per_chunk: int, room_bytes: int) -> MattingSession:
         width, height = info.width_pixels, info.height_pixels
         return self.model.session(
             self.options.ratio_for(width, height),
             ChunkShape(frames_per_chunk, height, width),
             info.layout,
-            queue_depth=_QUEUE_DEPTH,
+            queue_depth=QUEUE_DEPTH,
+            room_bytes=room_bytes,
         )
 
     def _mattes(
@@ -242,10 +254,10 @@ class _Run:
                 on_cut=self.cuts.append,
             )
         staged = session.staged(decoded)
-        chunks = stack.enter_context(Prefetch(staged, depth=_QUEUE_DEPTH, name="decode"))
+        chunks = stack.enter_context(Prefetch(staged, depth=QUEUE_DEPTH, name="decode"))
         mattes = Prefetch(
             session.matte_all(chunks, self.watches.matte),
-            depth=_QUEUE_DEPTH,
+            depth=QUEUE_DEPTH,
             name="matte",
             is_stopped=self._is_cancelled,
         )

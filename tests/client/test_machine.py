@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,19 @@ def test_a_signal_that_was_caught_leaves_the_exit_status_alone(
     (tmp_path / "program.py").write_text(_STOPPED_IN_EXEC)
     command = [sys.executable, "-m", "program", str(int(number))]
     assert subprocess.run(command, cwd=tmp_path).returncode == 7
+
+
+_SLEEPS_FIRST = """
+import time
+time.sleep(0.3)
+from rvm_client.machine import process_age_s
+print(process_age_s())
+"""
+
+
+def test_the_age_of_a_process_counts_from_its_start() -> None:
+    started_s = time.monotonic()
+    command = [sys.executable, "-c", _SLEEPS_FIRST]
+    age_s = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    # The kernel counts a process's start in ticks of 10 ms.
+    assert 0.3 < age_s < time.monotonic() - started_s + 0.02

@@ -305,6 +305,16 @@ def test_no_library_may_round_float32() -> None:
     assert "NVIDIA_TF32_OVERRIDE=0" in " ".join(values("ENV", LAST_STAGE)).split()
 
 
+def test_triton_gives_up_before_runpod_does() -> None:
+    settings = " ".join(values("ENV", LAST_STAGE))
+    limits = [
+        int(re.findall(rf"{name}=(\d+)", settings)[0])
+        for name in ("RVM_SERVER_READY_TIMEOUT_S", "RUNPOD_INIT_TIMEOUT")
+    ]
+    # What comes before and after Triton's start takes its time, too.
+    assert limits[0] + 120 <= limits[1]
+
+
 def test_asks_for_the_video_engines_of_the_gpu() -> None:
     settings = " ".join(values("ENV", LAST_STAGE))
     (capabilities,) = re.findall(r"NVIDIA_DRIVER_CAPABILITIES=(\S+)", settings)

@@ -31,6 +31,7 @@ NOT_FOR_THE_HUB = {
     "RVM_TRITON_HOST",
     "RVM_MIN_SHM_BYTES",
     "RVM_REQUIRE_GPU",
+    "RVM_SERVER_READY_TIMEOUT_S",
 }
 # Read by RunPod, not by us.
 OF_RUNPOD = {"RUNPOD_INIT_TIMEOUT"}

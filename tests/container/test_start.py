@@ -56,6 +56,10 @@ class Container:
         return (self.folder / "errors").read_text()
 
     @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    @property
     def server_names(self) -> list[str]:
         """Names of Triton servers, with which their segments in /dev/shm start."""
         names = (path.name for path in self.temporary.iterdir())
@@ -125,12 +129,12 @@ def container(
     environment: dict[str, str], folder: Path, *arguments: str, command: Path = START
 ) -> Iterator[Container]:
     """`scripts/start` in a session of its own, as a terminal or an engine starts it."""
-    with (folder / "errors").open("wb") as errors:
+    with (folder / "errors").open("wb") as errors, (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [command, *arguments],
             env=environment,
             cwd=folder,
-            stdout=subprocess.DEVNULL,
+            stdout=output,
             stderr=errors,
             text=True,
             start_new_session=True,
@@ -173,13 +177,32 @@ def test_one_job_and_the_end(
 ) -> None:
     environment["RVM_MIN_SHM_BYTES"] = str(2**60)
     job = json.dumps({"input": {"video_url": clips.url("clip.mp4")}})
+    started_s = time.monotonic()
     with container(environment, tmp_path, "--test_input", job) as running:
         assert running.end() == 0, running.errors
+    check_cold_start(running.output, time.monotonic() - started_s)
     assert list((tmp_path / "results").rglob("*.mp4"))
     size_mib = shutil.disk_usage("/dev/shm").total // 2**20
     assert f"warning: /dev/shm has {size_mib} MiB" in running.errors
     assert f"need {2**40} MiB" in running.errors
     assert "--shm-size" in running.errors
+
+
+def check_cold_start(output: str, until_its_end_s: float) -> None:
+    """One line: parts that add up to the whole, and what Triton took beside them."""
+    (line,) = [line for line in output.splitlines() if "cold start" in line]
+    found = re.search(
+        r"cold start: ([\d.]+) s to the first frame: (.*); Triton started beside the imports, "
+        r"in ([\d.]+) s, ([\d.]+) of them for the models",
+        line,
+    )
+    assert found is not None, line
+    parts = {name: float(seconds) for name, seconds in re.findall(r"([\w -]+) ([\d.]+)", found[2])}
+    names = "Python, imports, Triton, golden frame, waiting for a job, download, first frame"
+    assert [name.strip() for name in parts] == names.split(", ")
+    whole_s, triton_s, models_s = map(float, found.group(1, 3, 4))
+    assert sum(parts.values()) == pytest.approx(whole_s, abs=0.05)
+    assert 0 < models_s < triton_s < whole_s < until_its_end_s
 
 
 def test_serves_jobs_at_an_address_until_sigterm(

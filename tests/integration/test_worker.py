@@ -366,9 +366,11 @@ def test_a_worker_whose_gpu_is_lost_is_replaced(
     clips: ClipServer, cloudinary: CloudinaryServer, tmp_path: Path
 ) -> None:
     lost = "RuntimeError: CUDA error: an illegal memory access was encountered"
-    with GpuServer(failure=lost) as server:
+    with GpuServer() as server:
         environment = settings(server.url, tmp_path / "tmp")
         with endpoint(environment, cloudinary, tmp_path / "worker.log") as (running, _):
+            assert running.runpod.asked.wait(60)
+            server.failure = lost
             result = running.result("job-1", video_url=clips.url("short.mp4"))
     assert "CUDA error: an illegal memory access" in result["error"]
     # RunPod's name of what `refresh_worker` asks for.

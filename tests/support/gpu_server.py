@@ -1,10 +1,10 @@
-"""A stand-in for a Triton that runs the model on a GPU, which no test machine needs to have.
+"""A stand-in for a Triton that runs the models on a GPU, which no test machine needs to have.
 
 It keeps the wire contract over real gRPC: the foreground is the source, alpha is opaque.
 """
 
 from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -15,17 +15,30 @@ from rvm_client import wire
 _STATE_SHAPE = [1, 1, 1, 1]
 
 
-class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Serves on loopback for as long as its context lasts; `frames` has the T of each request.
+class ModelRequest(NamedTuple):
+    """What was sent to a model."""
 
-    With a `failure`, requests of more than `most_frames` fail with that text.
+    model: str
+    src_shape: tuple[int, ...]
+
+
+class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Serves on loopback for as long as its context lasts; `requests` has all that were answered.
+
+    While `failure` is set, requests of more than `most_frames` fail with that text. `planes` says
+    whether the model for YUV is there, too.
     """
 
-    def __init__(self, failure: str | None = None, most_frames: int = 0) -> None:
-        self._failure = failure
+    def __init__(
+        self, failure: str | None = None, most_frames: int = 0, *, planes: bool = False
+    ) -> None:
+        self.failure = failure
         self._most_frames = most_frames
-        self.frames: list[int] = []
         self.version = "1"
+        self._inputs: dict[str, tuple[str, ...]] = {wire.MODEL_NAME: wire.INPUTS}
+        if planes:
+            self._inputs[wire.YUV_MODEL_NAME] = wire.YUV_INPUTS
+        self.requests: list[ModelRequest] = []
         self._server = grpc.server(
             futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)]
         )
@@ -39,15 +52,20 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
     def __exit__(self, *exc_info: object) -> None:
         self._server.stop(0).wait()
 
+    @property
+    def frames(self) -> list[int]:
+        """T of each request."""
+        return [request.src_shape[1] for request in self.requests]
+
     def ModelReady(self, request: Any, _context: Any) -> Any:  # noqa: N802
-        return service_pb2.ModelReadyResponse(ready=request.name == wire.MODEL_NAME)
+        return service_pb2.ModelReadyResponse(ready=request.name in self._inputs)
 
     def ModelMetadata(self, request: Any, _context: Any) -> Any:  # noqa: N802
         inputs = [
             service_pb2.ModelMetadataResponse.TensorMetadata(
                 name=name, datatype="UINT8" if name == wire.SRC else "FP32"
             )
-            for name in wire.INPUTS
+            for name in self._inputs[request.name]
         ]
         return service_pb2.ModelMetadataResponse(
             name=request.name, versions=[self.version], inputs=inputs
@@ -60,14 +78,17 @@ class GpuServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         shape = list(request.inputs[0].shape)
-        if self._failure is not None and shape[1] > self._most_frames:
-            context.abort(grpc.StatusCode.INTERNAL, self._failure)
-        self.frames.append(shape[1])
-        alpha = np.full(shape[:-1], 255, np.uint8)
+        if self.failure is not None and shape[1] > self._most_frames:
+            context.abort(grpc.StatusCode.INTERNAL, self.failure)
+        self.requests.append(ModelRequest(request.model_name, tuple(shape)))
+        # [B,T,H,W,3], or [B,T,H*3/2,W].
+        is_rgb = request.model_name == wire.MODEL_NAME
+        height, width = (shape[2], shape[3]) if is_rgb else (shape[2] * 2 // 3, shape[3])
+        pha_shape = [*shape[:2], height, width, 1]
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
         outputs = [
             (wire.FGR, "UINT8", shape, request.raw_input_contents[0]),
-            (wire.PHA, "UINT8", [*shape[:-1], 1], alpha.tobytes()),
+            (wire.PHA, "UINT8", pha_shape, np.full(pha_shape, 255, np.uint8).tobytes()),
             *((name, "FP32", _STATE_SHAPE, bytes(4)) for name in wire.STATE_OUTPUTS),
         ]
         for name, datatype, size, content in outputs:

@@ -1,5 +1,6 @@
 """A stand-in for RunPod's side of a worker: hands out jobs, records what comes back."""
 
+import contextlib
 import json
 import queue
 import threading
@@ -7,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 # How long a request for a job or for stop signals is held open.
 _POLL_S = 0.2
@@ -28,7 +29,8 @@ class Posted:
 
 @dataclass
 class RunPodServer:
-    """Serves on loopback for as long as its context lasts."""
+    """Serves on loopback for as long as its context lasts; `asked` is set by the first request
+    for jobs."""
 
     posted: list[Posted] = field(default_factory=list)
 
@@ -36,6 +38,7 @@ class RunPodServer:
         self._jobs: queue.Queue[dict[str, Any]] = queue.Queue()
         self._stops: queue.Queue[str] = queue.Queue()
         self._arrived = threading.Condition()
+        self.asked = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -97,11 +100,15 @@ class RunPodServer:
         assert found is not None
         return found
 
-    def take(self) -> dict[str, Any] | None:
-        try:
-            return self._jobs.get(timeout=_POLL_S)
-        except queue.Empty:
-            return None
+    def take(self, count: int) -> list[dict[str, Any]]:
+        """The next jobs, at most `count`; waits a moment for the first one."""
+        self.asked.set()
+        jobs = []
+        with contextlib.suppress(queue.Empty):
+            jobs.append(self._jobs.get(timeout=_POLL_S))
+            while len(jobs) < count:
+                jobs.append(self._jobs.get_nowait())
+        return jobs
 
     def take_stops(self) -> list[str]:
         try:
@@ -122,7 +129,10 @@ def _handler(server: RunPodServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             if "/job-take/" in self.path:
-                self._answer(server.take())
+                self._answer(next(iter(server.take(1)), None))
+            elif "/job-take-batch/" in self.path:
+                (count,) = parse_qs(urlsplit(self.path).query)["batch_size"]
+                self._answer(server.take(int(count)) or None)
             elif "/job-stop/" in self.path:
                 self._answer({"jobsToStop": server.take_stops()})
             else:
@@ -133,7 +143,7 @@ def _handler(server: RunPodServer) -> type[BaseHTTPRequestHandler]:
             server.record(urlsplit(self.path).path, json.loads(body))
             self._answer({})
 
-        def _answer(self, content: dict[str, Any] | None) -> None:
+        def _answer(self, content: dict[str, Any] | list[dict[str, Any]] | None) -> None:
             body = b"" if content is None else json.dumps(content).encode()
             self.send_response(204 if content is None else 200)
             if content is not None:

@@ -23,15 +23,15 @@ class PngSequence(OutputFile):
     """frame_000001.png and so on, and the time of each; see OutputFile.
 
     The pictures are already compressed, so the zip stores them as they are. As many are made at
-    the same time as there are cores; no more wait in memory. `timestamps.txt` has the
+    the same time as the job has cores; no more wait in memory. `timestamps.txt` has the
     presentation times in milliseconds ("timestamp format v2" of mkvmerge), because pictures
     carry none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, jobs_at_once: int = 1) -> None:
         super().__init__(path)
         self.encoder = "png"
-        self._workers = available_cores()
+        self._workers = max(1, available_cores() // jobs_at_once)
         self._waiting: deque[Future[bytes]] = deque()
         self._count = 0
         self._times = ["# timestamp format v2"]

@@ -41,16 +41,22 @@ class SegmentPlan:
     """In memory at a time, those that are being encoded too."""
 
 
-def plan_segments(cores: int, cores_per_encoder: int, waiting_bytes: int) -> SegmentPlan:
+def plan_segments(
+    cores: int, cores_per_encoder: int, waiting_bytes: int, jobs_at_once: int = 1
+) -> SegmentPlan:
     """As many encoders as there are cores for, each with segments as long as memory allows.
 
     Args:
         cores: that there are.
         cores_per_encoder: what one encoder can keep busy.
         waiting_bytes: of one frame that waits for its encoder.
+        jobs_at_once: videos that share cores, memory and encoders.
     """
-    for encoders in range(min(cores // cores_per_encoder, _MAX_ENCODERS), 1, -1):
-        frames = min(_longest_segment(encoders, waiting_bytes), _LONGEST_SEGMENT_FRAMES)
+    most = min(cores // cores_per_encoder, _MAX_ENCODERS) // jobs_at_once
+    memory_bytes = _MAX_WAITING_BYTES // jobs_at_once
+    for encoders in range(most, 1, -1):
+        longest = _longest_segment(encoders, waiting_bytes, memory_bytes)
+        frames = min(longest, _LONGEST_SEGMENT_FRAMES)
         if frames >= _SHORTEST_SEGMENT_FRAMES:
             return SegmentPlan(
                 encoders, cores_per_encoder, frames, _waiting_frames(encoders, frames)
@@ -70,9 +76,9 @@ def _waiting_frames(encoders: int, frames_per_segment: int) -> int:
     return frames_per_segment * (encoders - 1) // 2 + encoders
 
 
-def _longest_segment(encoders: int, waiting_bytes: int) -> int:
-    """`_waiting_frames` turned round, for as many as memory may hold."""
-    return 2 * (_MAX_WAITING_BYTES // waiting_bytes - encoders) // (encoders - 1)
+def _longest_segment(encoders: int, waiting_bytes: int, memory_bytes: int) -> int:
+    """`_waiting_frames` turned round, for as many as the memory may hold."""
+    return 2 * (memory_bytes // waiting_bytes - encoders) // (encoders - 1)
 
 
 class SegmentEncoder:

@@ -61,6 +61,7 @@ class VideoFile(OutputFile):
         options: MatteOptions,
         hardware: Hardware,
         sound: Sound | None = None,
+        jobs_at_once: int = 1,
     ) -> None:
         super().__init__(path)
         self._format = format_
@@ -70,6 +71,7 @@ class VideoFile(OutputFile):
         self._hardware = hardware
         self._size = _size(format_, info)
         self._sound = sound
+        self._jobs_at_once = jobs_at_once
         self._end_pts = 0
         self._segments: SegmentEncoder | None = None
         self._container: OutputContainer | None = None
@@ -120,7 +122,9 @@ class VideoFile(OutputFile):
         if cores_per_encoder is None or self._options.bitrate_bits_per_second is not None:
             return None
         waiting_bytes = frame_bytes(self._format.pix_fmt, *self._size)
-        plan = plan_segments(available_cores(), cores_per_encoder, waiting_bytes)
+        plan = plan_segments(
+            available_cores(), cores_per_encoder, waiting_bytes, self._jobs_at_once
+        )
         if plan.encoders == 1:
             return None
         contexts = [self._stream.codec_context]

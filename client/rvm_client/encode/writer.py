@@ -92,6 +92,7 @@ def open_writer(
     hardware: Hardware | None = None,
     backdrop: Backdrop | None = None,
     sound: Sound | None = None,
+    jobs_at_once: int = 1,
 ) -> Writer:
     """The writer of the options' output type.
 
@@ -102,6 +103,7 @@ def open_writer(
         hardware: where a GPU may be that encodes; None: nowhere.
         backdrop: what `greenscreen` puts behind the person; None is the green.
         sound: goes into the file with the role `output`, if that is a video.
+        jobs_at_once: results that are written at the same time, and share cores and memory.
     """
     files: dict[FileRole, OutputFile] = {}
     frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
@@ -109,10 +111,11 @@ def open_writer(
 
     def video(path: Path, make_frame: FrameMaker, sound: Sound | None) -> VideoFile:
         format_ = VIDEO_FORMATS[options.output_type]
-        return VideoFile(path, format_, make_frame, info, options, hardware or Hardware(), sound)
+        gpu = hardware or Hardware()
+        return VideoFile(path, format_, make_frame, info, options, gpu, sound, jobs_at_once)
 
     if not options.output_type.facts.is_video:
-        files[FileRole.OUTPUT] = PngSequence(target)
+        files[FileRole.OUTPUT] = PngSequence(target, jobs_at_once)
     else:
         files[FileRole.OUTPUT] = video(target, makers[options.output_type], sound)
     if FileRole.MATTE in options.output_type.facts.roles:

@@ -5,7 +5,9 @@ from rvm_client.matte.fitness import check_golden_frames
 from rvm_client.matte.model import MattingModel, probe_within
 from rvm_client.matte.remote import RemoteServer
 from rvm_client.matte.session import MattingSession
+from rvm_client.matte.shared_region import shared_room_bytes
 from rvm_client.matte.transport import ChunkShape
+from rvm_client.matte.warm_up import warm_up
 
 __all__ = [
     "ChunkShape",
@@ -15,4 +17,6 @@ __all__ = [
     "check_golden_frames",
     "frames_per_request",
     "probe_within",
+    "shared_room_bytes",
+    "warm_up",
 ]

@@ -1,6 +1,5 @@
 """How many frames go to the model in one request."""
 
-from rvm_client.matte.shared_region import free_bytes
 from rvm_client.matte.transport import ChunkShape, ring_slots
 from rvm_client.pixels import PixelLayout
 
@@ -18,6 +17,7 @@ def frames_per_request(
     on_gpu: bool,
     layout: PixelLayout,
     queue_depth: int,
+    room_bytes: int,
 ) -> int:
     """T for frames of this size, 1 to 8.
 
@@ -26,15 +26,14 @@ def frames_per_request(
         on_gpu: whether the model runs on a GPU.
         layout: of the frames.
         queue_depth: chunks that wait between two stages.
-
-    Requests take no more shared memory than is free: a container has 64 MB unless it is given
-    more.
+        room_bytes: shared memory for the session and the server's part of it, see
+            `shared_room_bytes`. A container has 64 MB unless it is given more.
     """
     pixels = width_pixels * height_pixels
     wanted = min((_PIXELS_ON_GPU if on_gpu else _PIXELS_ON_PROCESSOR) // pixels, _MAX_FRAMES)
     # The embedded server takes as much of the same memory for the pixels as one slot each way.
     copies = ring_slots(queue_depth) + 1
     one_frame = copies * ChunkShape(1, height_pixels, width_pixels).slot_bytes(layout)
-    room = free_bytes() // one_frame
+    room = room_bytes // one_frame
     # Without room for one frame they all go in messages, where this limit is none.
     return max(1, min(wanted, room) if room else wanted)

@@ -149,6 +149,7 @@ class MattingModel(Closing):
         layout: PixelLayout = RGB,
         *,
         queue_depth: int = 1,
+        room_bytes: int | None = None,
     ) -> MattingSession:
         """A new video: empty recurrent state.
 
@@ -160,6 +161,7 @@ class MattingModel(Closing):
             largest_chunk: the most frames of a request, and their size.
             layout: of the frames; planes only where the server has the model for them.
             queue_depth: chunks that wait before the model, and results that wait behind it.
+            room_bytes: the most shared memory to take; None: what there is.
         """
 
         def open_transport(is_stopped: Callable[[], bool]) -> Transport:
@@ -167,7 +169,13 @@ class MattingModel(Closing):
             if largest_chunk is not None and is_on_this_machine(self.url):
                 try:
                     return SharedMemoryTransport(
-                        model, downsample_ratio, layout, largest_chunk, queue_depth, is_stopped
+                        model,
+                        downsample_ratio,
+                        layout,
+                        largest_chunk,
+                        queue_depth,
+                        room_bytes,
+                        is_stopped,
                     )
                 except SharedMemoryError as exc:
                     _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)

@@ -32,13 +32,16 @@ class SharedMemoryError(Exception):
     """Memory cannot be shared with this server; the text says why."""
 
 
-def free_bytes() -> int:
-    """What is left of the machine's shared memory; 0 where there is none."""
+def shared_room_bytes(jobs_at_once: int = 1) -> int:
+    """What one of so many jobs may take of the machine's shared memory; 0 where there is none.
+
+    Its part of the whole, as far as that is left.
+    """
     try:
         status = os.statvfs(SEGMENTS)
     except OSError:
         return 0
-    return status.f_bavail * status.f_frsize
+    return status.f_frsize * min(status.f_bavail, status.f_blocks // jobs_at_once)
 
 
 class SharedRegion:

@@ -15,7 +15,7 @@ from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from rvm_client import wire
 from rvm_client.matte.connection import Connection
-from rvm_client.matte.shared_region import SharedRegion
+from rvm_client.matte.shared_region import SharedMemoryError, SharedRegion
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
 _ALIGNMENT_BYTES = 4096
@@ -125,7 +125,8 @@ class SharedMemoryTransport:
     """Pixels and states in memory that the server maps; the messages carry only offsets.
 
     Raises:
-        SharedMemoryError: the memory cannot be shared with this server.
+        SharedMemoryError: the memory cannot be shared with this server, or is more than
+            `room_bytes`.
     """
 
     name = "shared memory"
@@ -137,6 +138,7 @@ class SharedMemoryTransport:
         layout: PixelLayout,
         shape: ChunkShape,
         queue_depth: int,
+        room_bytes: int | None,
         is_stopped: Callable[[], bool],
     ) -> None:
         self._model = model
@@ -149,6 +151,10 @@ class SharedMemoryTransport:
         self._plan = _RegionPlan(
             ring_slots(queue_depth), self._picture_bytes, shape.pixels, state_sizes
         )
+        if room_bytes is not None and self._plan.size_bytes > room_bytes:
+            raise SharedMemoryError(
+                f"{self._plan.size_bytes} bytes are needed, and this job has {room_bytes}"
+            )
         self._region = SharedRegion(model.connection, self._plan.size_bytes)
         self._next_input = self._next_output = 0
         self._current = 0

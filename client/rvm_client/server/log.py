@@ -2,6 +2,7 @@
 
 import re
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -36,6 +37,8 @@ CAUSES = (
     (r"error: (creating server: [^\n]+|[^\n]*[Ff]ailed[^\n]+)", "{0}"),
 )
 ERROR_LINE = re.compile(r"^[EF]\d{4} |[Ee]rror|[Ff]ailed|Traceback")
+# "I1124 17:26:34.550341 22053 model_lifecycle.cc:472] "loading: rvm_mobilenetv3:1""
+LOADING = re.compile(r'^I\d{4} ([\d:.]+) .*"(?:loading: |successfully loaded )', re.MULTILINE)
 # What every Triton says on a machine without a GPU.
 HARMLESS = re.compile(r"CudaDriverHelper|NVML|DCGM|CUDA driver|pinned system memory")
 
@@ -65,6 +68,15 @@ def explain(log: str) -> str:
 def shorten(reason: str) -> str:
     """At most 400 characters, without a full stop at the end."""
     return reason[:REASON_LIMIT_CHARACTERS].strip().rstrip(".")
+
+
+def models_load_seconds(log: str) -> float | None:
+    """From the first line about a model's load to the last; None where there are none."""
+    times = [datetime.strptime(found, "%H:%M:%S.%f") for found in LOADING.findall(log)]
+    if not times:
+        return None
+    # A day may have ended on the way.
+    return ((times[-1] - times[0]) % timedelta(days=1)).total_seconds()
 
 
 def is_port_conflict(log: str) -> bool:

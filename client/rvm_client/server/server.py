@@ -30,7 +30,13 @@ from rvm_client.server.access import AccessKey, is_exposed
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
-from rvm_client.server.log import LogFollower, explain, is_port_conflict, read_tail
+from rvm_client.server.log import (
+    LogFollower,
+    explain,
+    is_port_conflict,
+    models_load_seconds,
+    read_tail,
+)
 from rvm_client.server.options import (
     Ports,
     ServerOptions,
@@ -143,6 +149,10 @@ class TritonServer(Closing):
                     f"{explain(read_tail(self._log))}"
                 )
             time.sleep(POLL_INTERVAL_S)
+
+    def models_load_seconds(self) -> float | None:
+        """What loading all models took, with the warm-up of their configurations, by its log."""
+        return models_load_seconds(read_tail(self._log))
 
     def poll(self) -> int | None:
         """The exit status, 128 + the signal if one ended it; None while the server runs."""

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from rvm_client.closing import Closing
 from rvm_client.errors import RvmError
 from rvm_client.server.server import ServerOptions, TritonServer
+from rvm_client.stopwatch import Stopwatch
 
 
 class StartingServer(Closing):
@@ -23,12 +24,18 @@ class StartingServer(Closing):
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._abandoned = threading.Event()
+        self._watch = Stopwatch()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="server start")
         self._server: Future[TritonServer] | None = None
 
     def __enter__(self) -> "StartingServer":
-        self._server = self._pool.submit(TritonServer.start, self._options, self._abandoned.is_set)
+        self._server = self._pool.submit(self._start)
         return self
+
+    @property
+    def seconds(self) -> float:
+        """How long the start took, once the server is ready."""
+        return self._watch.seconds
 
     def ready(self) -> TritonServer:
         """The server, as soon as it is ready. Raises as `TritonServer.start`."""
@@ -43,3 +50,7 @@ class StartingServer(Closing):
         with contextlib.suppress(RvmError):
             self._server.result().stop()
         self._pool.shutdown()
+
+    def _start(self) -> TritonServer:
+        with self._watch:
+            return TritonServer.start(self._options, self._abandoned.is_set)

@@ -2,7 +2,7 @@
 
 It starts Triton, takes jobs when it is ready, and ends both together:
 
-- SIGTERM or SIGINT lets the current job finish; a second one stops at once.
+- SIGTERM or SIGINT lets the current jobs finish; a second one stops at once.
 - A Triton that ends or hangs is started anew; where that fails, the worker ends too, and RunPod
   replaces it.
 
@@ -21,14 +21,16 @@ from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError
 from rvm_client.machine import share_one_heap, stop_on_signals
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
+from rvm_client.worker.cold_start import ColdStart
 
 
 def main() -> None:
     """Start Triton, check everything, then take jobs until told to stop."""
+    cold_start = ColdStart()
     stop_on_signals()
     share_one_heap()
     try:
-        status = _run(load_settings())
+        status = _run(load_settings(), cold_start)
     except KeyboardInterrupt:
         status = 0
     except RvmError as exc:
@@ -37,7 +39,7 @@ def main() -> None:
     sys.exit(status)
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, cold_start: ColdStart) -> int:
     """Take jobs until told to stop. Returns the exit status."""
     if importlib.util.find_spec("runpod") is None:
         raise ConfigError("runpod is not installed: pip install 'rvm-triton[worker]'")
@@ -47,9 +49,9 @@ def _run(settings: Settings) -> int:
             _warn_of_small_shared_memory(settings)
             starting = stack.enter_context(StartingServer(_server_options(settings)))
         # RunPod's SDK, PyAV and gRPC take seconds to import: meanwhile the server starts.
-        from rvm_client.worker.handler import take_jobs
+        from rvm_client.worker.begin import take_jobs
 
-        return take_jobs(settings, starting)
+        return take_jobs(settings, starting, cold_start)
 
 
 def _server_options(settings: Settings) -> ServerOptions:

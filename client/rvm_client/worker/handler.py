@@ -1,29 +1,15 @@
-"""What RunPod's SDK calls for every job. Imported while the server starts."""
+"""What RunPod's SDK calls for every job."""
 
 import asyncio
+import contextvars
 import threading
-from collections.abc import Callable
 from concurrent import futures
-from contextlib import ExitStack
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from rvm_client.config import Settings
-from rvm_client.download import DownloadLimits
-from rvm_client.encode import check_encoders
-from rvm_client.errors import (
-    ConfigError,
-    GpuLostError,
-    RvmError,
-    ServerError,
-    ServerLostError,
-    ServerStartError,
-)
-from rvm_client.matte import MattingModel, RemoteServer, check_golden_frames, probe_within
-from rvm_client.options import Limits
-from rvm_client.server import ServerSupply, StartingServer, Supervisor
-from rvm_client.upload import choose_store
+from rvm_client.errors import GpuLostError, RvmError, ServerLostError, ServerStartError
+from rvm_client.worker.cold_start import ColdStart
 from rvm_client.worker.job import parse_job
+from rvm_client.worker.log import JOB_ID, Log
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_client.worker.stopping import SecondSignal, ServerWatch
@@ -32,21 +18,19 @@ from rvm_client.worker.stopping import SecondSignal, ServerWatch
 _TIDY_S = 2.0
 
 
-class Log(Protocol):
-    """RunPod's logger: one JSON line with the job's id on RunPod, plain text elsewhere."""
-
-    def info(self, message: str, request_id: str | None = None) -> None: ...
-    def error(self, message: str, request_id: str | None = None) -> None: ...
-
-
 class Handler:
-    """What RunPod calls for every job."""
+    """What RunPod calls for every job, for as many at a time as the context's limits say."""
 
-    def __init__(self, context: JobContext, log: Log, watch: ServerWatch | None) -> None:
+    def __init__(
+        self, context: JobContext, log: Log, watch: ServerWatch | None, cold_start: ColdStart
+    ) -> None:
         self._context = context
         self._log = log
         self._watch = watch
-        self._pool = futures.ThreadPoolExecutor(thread_name_prefix="job")
+        self._cold_start = cold_start
+        self._pool = futures.ThreadPoolExecutor(
+            context.limits.jobs_at_once, thread_name_prefix="job"
+        )
         self._running: dict[futures.Future[dict[str, Any]], threading.Event] = {}
         self._second_signal = SecondSignal(self._end_at_once)
 
@@ -54,11 +38,16 @@ class Handler:
         """Do one job. A failure is `{"error": one sentence}`, whatever it was."""
         self._second_signal.watch()
         job_id = str(job.get("id", "local"))
+        JOB_ID.set(job_id)
         try:
             return await self._do(job, job_id)
         except RvmError as exc:
             self._log.error(f"failed: {exc}", job_id)
-            return self._failure(str(exc), needs_new_worker=self._is_beyond_help(exc))
+            if not self._is_beyond_help(exc):
+                return self._failure(str(exc))
+            # RunPod ends the worker with this result: the other jobs come first.
+            await asyncio.to_thread(futures.wait, list(self._running))
+            return self._failure(str(exc), needs_new_worker=True)
         except Exception as exc:
             # The sentence must not carry what we do not know to be harmless; the log may.
             self._log.error(f"failed: {type(exc).__name__} at {_where(exc)}", job_id)
@@ -72,8 +61,10 @@ class Handler:
         self._log.info(f"started: {parsed.output_type.value}", job_id)
         async with ProgressReporter(_sender(job, self._log)) as reporter:
             cancelled = threading.Event()
-            report = JobReport(reporter.update, cancelled)
-            thread = self._pool.submit(run_job, parsed, self._context, report)
+            report = JobReport(reporter.update, cancelled, self._say_cold_start)
+            # The thread gets the job's id, too.
+            run = contextvars.copy_context().run
+            thread = self._pool.submit(run, run_job, parsed, self._context, report)
             self._running[thread] = cancelled
             work = asyncio.wrap_future(thread)
             try:
@@ -87,6 +78,11 @@ class Handler:
                 del self._running[thread]
         self._log.info(f"done: {output['frames']} frames, seconds {output['seconds']}", job_id)
         return output
+
+    def _say_cold_start(self, job_started_s: float, source_there_s: float) -> None:
+        sentence = self._cold_start.first_frame(job_started_s, source_there_s)
+        if sentence is not None:
+            self._log.info(sentence, JOB_ID.get())
 
     def _end_at_once(self) -> None:
         """Stop all jobs and the server, as far as that takes no time."""
@@ -132,100 +128,3 @@ def _sender(job: dict[str, Any], log: Log) -> Send:
 
     on_runpod = JOB_DONE_URL.startswith("http") and "id" in job
     return to_runpod if on_runpod else to_log
-
-
-def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
-    """Check everything, then take jobs until told to stop.
-
-    Args:
-        settings: the environment.
-        starting: our own server; None: the one at `settings.triton_url`, which is there already.
-
-    Returns:
-        The exit status: 0, or a server error's where our server ended by itself.
-
-    Raises:
-        RvmError: the worker cannot begin; a sentence for the user.
-    """
-    import runpod.serverless
-
-    store = choose_store(settings)
-    with ExitStack() as stack:
-        supervisor = None
-        if starting is not None:
-            probe = probe_within(settings.request_timeout_s)
-            supervisor = stack.enter_context(Supervisor(starting.ready(), probe))
-        open_model = partial(
-            MattingModel.configured, supervisor or _remote_server(settings), settings
-        )
-        context = JobContext(
-            open_model=open_model,
-            store=store,
-            download_limits=DownloadLimits(
-                max_bytes=settings.max_download_bytes,
-                allow_private_addresses=settings.allow_private_addresses,
-            ),
-            limits=Limits.configured(settings),
-        )
-        if supervisor is not None:
-            _check_fitness(settings, open_model)
-        _register_checks(context)
-        watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
-        handler = Handler(context, _log(settings), watch)
-        runpod.serverless.start({"handler": handler.__call__})
-        return ServerError.exit_code if watch is not None and watch.has_ended else 0
-
-
-def _remote_server(settings: Settings) -> ServerSupply:
-    """The server that somebody else keeps; it has to be there already."""
-    assert settings.triton_url is not None
-    MattingModel(settings.triton_url).close()
-    return RemoteServer(
-        settings.triton_url,
-        probe_within(settings.request_timeout_s),
-        settings.reconnect_timeout_s,
-    )
-
-
-def _check_fitness(settings: Settings, open_model: Callable[[], MattingModel]) -> None:
-    """Make sure that our server computes where and what it must.
-
-    Raises:
-        ConfigError: the model runs on a processor, where a GPU is demanded.
-        ServerError: it gives other mattes than it was exported to give.
-    """
-    with open_model() as model:
-        if settings.require_gpu and not model.runs_on_gpu:
-            raise ConfigError(
-                "the Triton server runs the model on a processor, and RVM_REQUIRE_GPU demands a "
-                "GPU: there is none in the container, or its driver is too old for Triton's "
-                "CUDA; RVM_REQUIRE_GPU=false takes jobs all the same"
-            )
-        check_golden_frames(model, settings.model_repository)
-
-
-def _log(settings: Settings) -> Log:
-    from runpod.serverless.modules.rp_logger import RunPodLogger
-
-    log = RunPodLogger()
-    # Below INFO the SDK prints whole jobs and results, signed URLs included.
-    log.level = "INFO" if settings.log_level in ("DEBUG", "TRACE") else settings.log_level
-    typed: Log = log
-    return typed
-
-
-def _register_checks(context: JobContext) -> None:
-    """What RunPod's SDK runs before it asks for jobs; a failure ends the worker."""
-    import runpod.serverless
-
-    def check_encoders_work() -> None:
-        check_encoders()
-
-    def check_model() -> None:
-        context.open_model().close()
-
-    def check_store() -> None:
-        context.store.check()
-
-    for check in (check_encoders_work, check_model, check_store):
-        runpod.serverless.register_fitness_check(check)

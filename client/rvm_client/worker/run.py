@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
@@ -13,7 +14,7 @@ from rvm_client.errors import UploadError
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
-from rvm_client.pipeline import MatteResult, matte_video, transcode
+from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, bucket_store, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
 from rvm_client.worker.messages import DownloadMessages, UploadMessages, processing_message
@@ -39,6 +40,9 @@ class JobReport:
 
     message: Callable[[str], None]
     cancelled: threading.Event
+    frames: Callable[[float, float], None]
+    """Called when frames are done, with the times at which the job began and its source was there
+    (time.monotonic)."""
 
 
 def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
@@ -54,7 +58,8 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
     with tempfile.TemporaryDirectory(prefix="rvm-job-") as name:
         folder = Path(name)
         fetched_s = _fetch(job, folder, context, report)
-        matted = _matte(job, folder, context, report)
+        frames = partial(report.frames, started_s, time.monotonic())
+        matted = _matte(job, folder, context, report, frames)
         files = _fitting_files(matted, store, context.limits, report)
         upload_started_s = time.monotonic()
         stored = _upload(job, files, store, report)
@@ -106,7 +111,17 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
     return seconds
 
 
-def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> MatteResult:
+def _matte(
+    job: Job,
+    folder: Path,
+    context: JobContext,
+    report: JobReport,
+    on_frames: Callable[[], None],
+) -> MatteResult:
+    def tell(progress: MatteProgress) -> None:
+        on_frames()
+        report.message(processing_message(progress))
+
     report.message("Processing (0%)")
     with context.open_model() as model:
         return matte_video(
@@ -115,7 +130,7 @@ def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> Ma
             model,
             job.matte_options(folder),
             context.limits,
-            on_progress=lambda progress: report.message(processing_message(progress)),
+            on_progress=tell,
             cancelled=report.cancelled,
         )
 

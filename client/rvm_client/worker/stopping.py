@@ -12,7 +12,7 @@ from rvm_client.closing import Closing
 from rvm_client.errors import ServerError
 from rvm_client.server import Supervisor
 
-# The current job, whose requests now fail, has this long to say so.
+# The current jobs, whose requests now fail, have this long to say so.
 _GRACE_S = 30.0
 _KILLED = 128 + signal.SIGKILL
 
@@ -40,7 +40,9 @@ class SecondSignal:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1:
-            print("stopping: the job may finish; a second signal stops at once", file=sys.stderr)
+            print(
+                "stopping: current jobs may finish; a second signal stops at once", file=sys.stderr
+            )
             self._answers[number](number, frame)
             return
         print("stopping at once", file=sys.stderr, flush=True)

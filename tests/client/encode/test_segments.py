@@ -324,6 +324,14 @@ def test_encoders_and_segments_follow_from_cores_and_memory(
         assert plan.max_waiting_frames > frames * (encoders - 1) / 2
 
 
+@pytest.mark.parametrize(("cores", "encoders", "frames"), [(8, 1, 128), (16, 2, 98), (64, 2, 98)])
+def test_two_jobs_at_once_share_cores_and_memory(cores: int, encoders: int, frames: int) -> None:
+    waiting_bytes = frame_bytes("yuva420p", 1920, 1080)
+    plan = plan_segments(cores, 4, waiting_bytes, jobs_at_once=2)
+    assert (plan.encoders, plan.frames_per_segment) == (encoders, frames)
+    assert 2 * plan.max_waiting_frames * waiting_bytes <= 512 * 2**20
+
+
 # --- errors and ends
 
 

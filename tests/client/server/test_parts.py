@@ -16,7 +16,12 @@ from rvm_client.server import ServerOptions, newest_version
 from rvm_client.server import install as triton_install
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall
-from rvm_client.server.log import explain, is_port_conflict, read_tail
+from rvm_client.server.log import (
+    explain,
+    is_port_conflict,
+    models_load_seconds,
+    read_tail,
+)
 from rvm_client.server.options import check_model_repository, check_ports, choose_ports, url_host
 
 # --- the log
@@ -67,6 +72,19 @@ def test_a_reason_is_bounded() -> None:
 def test_only_a_taken_port_is_a_port_conflict() -> None:
     assert is_port_conflict("Socket '127.0.0.1:8000' already in use")
     assert not is_port_conflict("failed to load model")
+
+
+def test_what_the_load_of_the_models_took() -> None:
+    log = """
+W1124 23:59:58.549164 22053 pinned_memory_manager.cc:273] "Unable to allocate"
+I1124 23:59:59.500000 22053 model_lifecycle.cc:472] "loading: rvm_mobilenetv3:1"
+I1124 23:59:59.600000 22053 model_lifecycle.cc:472] "loading: rvm_mobilenetv3_yuv:1"
+I1125 00:00:02.000000 22053 model_lifecycle.cc:839] "successfully loaded 'rvm_mobilenetv3'"
+I1125 00:00:02.750000 22053 model_lifecycle.cc:839] "successfully loaded 'rvm_mobilenetv3_yuv'"
+I1125 00:00:03.000000 22053 server.cc:604]
+"""
+    assert models_load_seconds(log) == pytest.approx(3.25)
+    assert models_load_seconds("") is None
 
 
 def test_the_tail_of_a_log_is_bounded(tmp_path: Path) -> None:

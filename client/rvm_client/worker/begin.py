@@ -1,0 +1,169 @@
+"""What a worker does before its first job. Imported while the server starts."""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from rvm_client.config import Settings
+from rvm_client.download import DownloadLimits
+from rvm_client.encode import check_encoders
+from rvm_client.errors import ConfigError, GpuMemoryError, ServerError
+from rvm_client.machine import available_cores
+from rvm_client.matte import (
+    MattingModel,
+    RemoteServer,
+    check_golden_frames,
+    probe_within,
+    shared_room_bytes,
+    warm_up,
+)
+from rvm_client.options import Limits
+from rvm_client.pipeline import QUEUE_DEPTH
+from rvm_client.server import ServerSupply, StartingServer, Supervisor
+from rvm_client.upload import choose_store
+from rvm_client.worker.cold_start import ColdStart
+from rvm_client.worker.handler import Handler
+from rvm_client.worker.job import DEFAULT_DOWNSAMPLE_RATIO
+from rvm_client.worker.log import open_log
+from rvm_client.worker.run import JobContext
+from rvm_client.worker.stopping import ServerWatch
+
+_LOG = logging.getLogger(__name__)
+
+# While one job waits for the network, another can use the GPU. Decoding and encoding two at a
+# time takes cores.
+_JOBS_ON_GPU = 2
+_CORES_FOR_SEVERAL_JOBS = 8
+
+
+def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: ColdStart) -> int:
+    """Check everything, then take jobs until told to stop.
+
+    Args:
+        settings: the environment.
+        starting: our own server; None: the one at `settings.triton_url`, which is there already.
+        cold_start: gets what the beginning takes.
+
+    Returns:
+        The exit status: 0, or a server error's where our server could not be kept there.
+
+    Raises:
+        RvmError: the worker cannot begin; a sentence for the user.
+    """
+    import runpod.serverless
+
+    log = open_log(settings)
+    store = choose_store(settings)
+    cold_start.end("imports")
+    with ExitStack() as stack:
+        supervisor = None
+        if starting is not None:
+            supervisor = stack.enter_context(_supervisor(settings, starting))
+            cold_start.note_server(starting, supervisor.server)
+            cold_start.end("Triton")
+        servers = supervisor or _remote_server(settings)
+        open_model = partial(MattingModel.configured, servers, settings)
+        limits = _checked_limits(settings, open_model, cold_start, ours=supervisor is not None)
+        context = JobContext(
+            open_model=open_model,
+            store=store,
+            download_limits=DownloadLimits(
+                max_bytes=settings.max_download_bytes,
+                allow_private_addresses=settings.allow_private_addresses,
+            ),
+            limits=limits,
+        )
+        _register_checks(context, cold_start)
+        watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
+        handler = Handler(context, log, watch, cold_start)
+        runpod.serverless.start(
+            {
+                "handler": handler.__call__,
+                "concurrency_modifier": lambda _current: limits.jobs_at_once,
+            }
+        )
+        return ServerError.exit_code if watch is not None and watch.has_ended else 0
+
+
+def jobs_at_once(settings: Settings, model: MattingModel) -> int:
+    """How many jobs are done at a time: the setting, else what fits the machine."""
+    if settings.jobs_at_once:
+        return settings.jobs_at_once
+    has_cores = available_cores() >= _CORES_FOR_SEVERAL_JOBS
+    return _JOBS_ON_GPU if model.runs_on_gpu and has_cores else 1
+
+
+def _supervisor(settings: Settings, starting: StartingServer) -> Supervisor:
+    return Supervisor(starting.ready(), probe_within(settings.request_timeout_s))
+
+
+def _remote_server(settings: Settings) -> ServerSupply:
+    """The server that somebody else keeps; it has to be there already."""
+    assert settings.triton_url is not None
+    MattingModel(settings.triton_url).close()
+    probe = probe_within(settings.request_timeout_s)
+    return RemoteServer(settings.triton_url, probe, settings.reconnect_timeout_s)
+
+
+def _checked_limits(
+    settings: Settings,
+    open_model: Callable[[], MattingModel],
+    cold_start: ColdStart,
+    *,
+    ours: bool,
+) -> Limits:
+    """What jobs are allowed, once the server has shown what it is."""
+    with open_model() as model:
+        if ours:
+            _check_fitness(settings, model)
+            cold_start.end("golden frame")
+        limits = Limits.configured(settings, jobs_at_once=jobs_at_once(settings, model))
+        if model.runs_on_gpu:
+            _warm_up(model, limits)
+            cold_start.end("warm-up")
+        return limits
+
+
+def _warm_up(model: MattingModel, limits: Limits) -> None:
+    """Requests as of jobs that choose no ratio."""
+    room_bytes = shared_room_bytes(limits.jobs_at_once)
+    try:
+        warm_up(model, DEFAULT_DOWNSAMPLE_RATIO, queue_depth=QUEUE_DEPTH, room_bytes=room_bytes)
+    except GpuMemoryError as exc:
+        # Jobs go on with fewer frames a request.
+        _LOG.warning("The warm-up was given up: %s", exc)
+
+
+def _check_fitness(settings: Settings, model: MattingModel) -> None:
+    """Make sure that our server computes where and what it must.
+
+    Raises:
+        ConfigError: the model runs on a processor, where a GPU is demanded.
+        ServerError: it gives other mattes than it was exported to give.
+    """
+    if settings.require_gpu and not model.runs_on_gpu:
+        raise ConfigError(
+            "the Triton server runs the model on a processor, and RVM_REQUIRE_GPU demands a "
+            "GPU: there is none in the container, or its driver is too old for Triton's "
+            "CUDA; RVM_REQUIRE_GPU=false takes jobs all the same"
+        )
+    check_golden_frames(model, settings.model_repository)
+
+
+def _register_checks(context: JobContext, cold_start: ColdStart) -> None:
+    """What RunPod's SDK runs before it asks for jobs; a failure ends the worker."""
+    import runpod.serverless
+
+    def check_encoders_work() -> None:
+        check_encoders()
+
+    def check_model() -> None:
+        context.open_model().close()
+
+    def check_store() -> None:
+        context.store.check()
+        cold_start.end("checks")
+
+    for check in (check_encoders_work, check_model, check_store):
+        runpod.serverless.register_fitness_check(check)

@@ -1,0 +1,24 @@
+"""How many jobs a worker takes at a time, where nobody says it."""
+
+from unittest import mock
+
+import pytest
+from tests.support.gpu_server import GpuServer
+
+from rvm_client.config import Settings
+from rvm_client.matte import MattingModel
+from rvm_client.worker import begin
+
+
+@pytest.mark.parametrize(
+    ("setting", "on_gpu", "cores", "expected"),
+    [(0, True, 8, 2), (0, True, 7, 1), (0, False, 64, 1), (3, True, 8, 3), (2, False, 1, 2)],
+)
+def test_jobs_at_once(setting: int, on_gpu: bool, cores: int, expected: int) -> None:
+    with (
+        GpuServer() as server,
+        MattingModel(server.url) as model,
+        mock.patch.object(begin, "available_cores", return_value=cores),
+        mock.patch.object(MattingModel, "runs_on_gpu", on_gpu),
+    ):
+        assert begin.jobs_at_once(Settings(jobs_at_once=setting), model) == expected
