@@ -74,6 +74,8 @@ def main(
             lines.append(line)
             # After each: a check that is stopped keeps what it has.
             write(output, lines, machine)
+    if not lines:
+        raise click.UsageError(f"no line's title has {' or '.join(only)} in it")
     for key, value in machine.items():
         click.echo(f"- {key}: {value}")
     click.echo(f"\n{table(lines)}")

@@ -212,6 +212,6 @@ class _ServedModel:
 def _in_words(largest: Difference) -> str:
     mean = max(largest.pha_mean, largest.fgr_mean)
     return (
-        f"alpha differs by up to {largest.pha_max:g} levels of 255, foreground by "
+        f"alpha differs by at most {largest.pha_max:g} of 255 levels, foreground by "
         f"{largest.fgr_max:g}; {mean:.3f} on average"
     )

@@ -7,23 +7,27 @@ from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
 import torch
 
 from bench.gpu_check.lines import Check, CheckFailedError, Outcome, not_here, passed
 from bench.gpu_check.subject import Subject
+from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.machine import Hardware
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import MatteResult, matte_video
 
+_NO_ENGINES = "a processor has no video engines"
 # Compute capabilities of the chips that decode and do not encode: GA100 (A100, A30), GH100 (H100,
 # H200), GB100 (B200), GB300.
 _WITHOUT_NVENC = ((8, 0), (9, 0), (10, 0), (10, 3))
 
 
 def job_checks(subject: Subject) -> Iterator[tuple[str, Check]]:
-    """A line for each type and each kind of codecs."""
+    """NVDEC's pictures, and a line for each type of output and each kind of codecs."""
+    yield "decode: NVDEC gives the pictures of software", partial(_same_pictures, subject)
     for kind in OutputType:
         yield f"job: {kind.value}, software", partial(_job, subject, kind, engines=False)
         title = f"job: {kind.value}, {'NVDEC, NVENC' if has_nvenc_format(kind) else 'NVDEC'}"
@@ -35,10 +39,26 @@ def has_nvenc_format(kind: OutputType) -> bool:
     return kind in VIDEO_FORMATS and VIDEO_FORMATS[kind].hardware is not None
 
 
+def _same_pictures(subject: Subject) -> Outcome:
+    if not subject.settings.on_gpu:
+        return not_here(_NO_ENGINES)
+    by_gpu, by_software = Limits(hardware=Hardware(Path("/dev"))), Limits()
+    clip = subject.clip()
+    count = 0
+    with VideoReader(clip, limits=by_gpu) as gpu, VideoReader(clip, limits=by_software) as software:
+        for ours, theirs in zip(gpu.chunks(1), software.chunks(1), strict=True):
+            if ours.pts != theirs.pts or not np.array_equal(ours.src, theirs.src):
+                raise CheckFailedError(f"frame {count} is another one than that of software")
+            count += 1
+        if not gpu.decoder.endswith("_nvdec"):
+            raise CheckFailedError(f"decoded by {gpu.decoder}; a warning above may say why")
+    return passed(f"{count} frames to the last bit", frames=count)
+
+
 def _job(subject: Subject, kind: OutputType, *, engines: bool) -> Outcome:
     settings = subject.settings
     if engines and not settings.on_gpu:
-        return not_here("a processor has no video engines")
+        return not_here(_NO_ENGINES)
     limits = Limits(hardware=Hardware(Path("/dev") if engines else None))
     target = subject.folder / f"{kind.value}{kind.suffix}"
     with subject.model() as model:

@@ -42,8 +42,9 @@ def stream_checks(subject: Subject) -> Iterator[tuple[str, Check]]:
 
 
 def _network(subject: Subject, size: str, count: int) -> Outcome:
-    subject.close()
     settings = subject.settings
+    if settings.on_gpu:
+        subject.close()
     check_model_repository(settings.repository, MODEL_NAME)
     engines = [Candidate("torchscript", count, as_installed=False), Candidate("eager", count)]
     rows = measure_candidates(settings, size, engines, subject.folder)
@@ -65,7 +66,7 @@ def _transfers(subject: Subject, size: str) -> Outcome:
     with subject.model() as model:
         in_shared_memory = _mattes(model, ratio, [src])
         in_messages = _mattes(model, ratio, [src], shared=False)
-    _check_same(in_shared_memory, in_messages, "mattes in shared memory and in messages")
+    check_same(in_shared_memory, in_messages, "mattes in shared memory and in messages")
     return passed(
         f"shared memory {shared_ms:g} ms a frame, messages {messages_ms:g} ms, in process "
         f"{in_process_ms:g} ms; T = {len(src)}, the same mattes",
@@ -96,7 +97,7 @@ def _streams(subject: Subject) -> Outcome:
         together = list(pool.map(matte, videos))
     together_s = time.perf_counter() - started_s
     for one, beside in zip(alone, together, strict=True):
-        _check_same(one, beside, "mattes of a stream alone and beside another")
+        check_same(one, beside, "mattes of a stream alone and beside another")
     turn_fps, together_fps = (round(len(every) / s, 1) for s in (turn_s, together_s))
     return passed(
         f"{together_fps:g} frames a second in sum, one after the other {turn_fps:g}; "
@@ -123,8 +124,12 @@ def _mattes(
     return found
 
 
-def _check_same(first: Mattes, second: Mattes, what: str) -> None:
-    """The same requests have the same answers, to the last bit."""
+def check_same(first: Mattes, second: Mattes, what: str) -> None:
+    """The same requests have the same answers, to the last bit.
+
+    Raises:
+        CheckFailedError: they have not.
+    """
     largest = max(
         int(np.abs(one.astype(np.int16) - other).max())
         for pair in zip(first, second, strict=True)
