@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bench.gpu_check.__main__ import chosen
 from bench.gpu_check.jobs import check_codecs, check_files, check_way, has_nvenc_format
 from bench.gpu_check.lines import CheckFailedError, Verdict, measured, passed, run
 from bench.gpu_check.speed import check_same
+from bench.gpu_check.subject import CheckSettings, Subject
 from tests.support.clips import index_frame, write_clip
 
 from rvm_client.output_types import FileRole, OutputType
@@ -112,6 +114,25 @@ def test_a_model_with_one_wrong_weight_fails_and_the_others_go_on(
     assert found.rows() == found.verdicts() == verdicts
     assert re.search(r"goldens: RGB .* differs by up to \d+ levels of alpha", found.output)
     assert "Traceback" not in found.errors
+
+
+@pytest.mark.slow
+def test_a_processor_is_not_taken_for_a_gpu(
+    yuv_model_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton, NVDEC and the jobs go on without a GPU; the check must not."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    settings = CheckSettings(yuv_model_repository, True, "cuda", 1, is_given=True)
+    titles = ("run on the GPU", "decode: ", "job: alpha, ")
+    with Subject(settings, tmp_path) as subject:
+        lines = {line.title: line.outcome for line in run(chosen(subject, titles), lambda: None)}
+    assert {outcome.verdict for outcome in lines.values()} == {Verdict.FAIL}
+    assert [outcome.words.partition(";")[0] for outcome in lines.values()] == [
+        "Triton runs rvm_mobilenetv3 on a processor",
+        "decoded by h264",
+        "frames went to the server as RGB by shared memory, and not as I420 in shared memory",
+        "the video was decoded by h264 and not by NVDEC",
+    ]
 
 
 def test_without_a_gpu_it_says_so_in_one_sentence(tmp_path: Path) -> None:
