@@ -58,7 +58,8 @@ def main(
         click.echo(f"error: {exc}", err=True)
         sys.exit(exc.exit_code)
     settings = CheckSettings(
-        (repository or output / "model_repository").resolve(),
+        # What is exported replaces what is there, so it is no name that a repository of others has.
+        (repository or output / "checked_models").resolve(),
         quick,
         device,
         available_cores(),

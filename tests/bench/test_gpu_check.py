@@ -82,7 +82,7 @@ def test_a_rehearsal_on_the_cpu(tmp_path: Path) -> None:
         if line["verdict"] == "measured" or line["check"].startswith(("goldens", "streams")):
             assert line["figures"] or line["verdict"] == "not here"
     for layout in Layout:
-        assert (tmp_path / "model_repository" / layout.model_name / "1" / "model.pt").is_file()
+        assert (tmp_path / "checked_models" / layout.model_name / "1" / "model.pt").is_file()
 
 
 @pytest.mark.slow
