@@ -1,16 +1,14 @@
 """`python -m bench`: measure, print the tables, write them with the figures as JSON and a plot."""
 
 import json
-import platform
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 
 import click
 
 from bench.command import measure_command
+from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.network import measure_network, measure_threads
 from bench.report import Rows, bars, markdown
@@ -46,14 +44,14 @@ def main(quick: bool, device: str, only: tuple[str, ...], clip: Path | None, out
     repository = load_settings().model_repository
     settings = BenchSettings(repository, quick, device, available_cores(), clip)
     sections: dict[str, Rows] = {}
-    conditions = machine(settings)
+    machine = conditions(settings)
     with tempfile.TemporaryDirectory(prefix="rvm-bench-") as name:
         for title, measure in parts(settings, Path(name)).items():
             if not only or any(part in title for part in only):
                 click.echo(f"Measuring: {title}", err=True)
                 sections[title] = measure()
                 # After each: a long run that is stopped keeps what it has.
-                write(output, sections, conditions)
+                write(output, sections, machine)
     click.echo((output / "bench.md").read_text("utf-8"))
 
 
@@ -84,37 +82,16 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
     }
 
 
-def write(output: Path, sections: dict[str, Rows], conditions: dict[str, str]) -> None:
+def write(output: Path, sections: dict[str, Rows], machine: dict[str, str]) -> None:
     """The three files."""
     output.mkdir(parents=True, exist_ok=True)
-    text = markdown(sections, conditions)
+    text = markdown(sections, machine)
     (output / "bench.md").write_text(text, "utf-8")
-    result = {"machine": conditions, "sections": sections}
+    result = {"machine": machine, "sections": sections}
     (output / "bench.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     if rows := sections.get(_NETWORK):
         medians = {name: float(row["median_ms"] or 0) for name, row in rows.items()}
         (output / "bench.svg").write_text(bars(_NETWORK, medians, "ms"), "utf-8")
-
-
-def machine(settings: BenchSettings) -> dict[str, str]:
-    """What the figures depend on."""
-    return {
-        "processor": processor_name(),
-        "cores": str(settings.threads),
-        "device": settings.device,
-        "load before the run": f"{Path('/proc/loadavg').read_text().split()[0]}",
-        "PyTorch": metadata.version("torch"),
-        "Python": platform.python_version(),
-        "measured": datetime.now(timezone.utc).isoformat(timespec="minutes"),
-    }
-
-
-def processor_name() -> str:
-    """As Linux has it."""
-    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

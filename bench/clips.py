@@ -33,7 +33,9 @@ def write_clip(path: Path, height: int, width: int, count: int) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in frames(height, width, count):
+        pan = frames(height, width, min(count, 2 * _PAN_FRAMES))
+        for index in range(count):
+            picture = pan[index % len(pan)]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path

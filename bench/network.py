@@ -19,7 +19,7 @@ from rvm_client.server import SERVER_TUNING
 
 
 class EngineProcess(Closing):
-    """A `bench.engine`; a context manager.
+    """A `bench.engine`; a context manager. It gets ready beside others; the first run waits.
 
     Args:
         as_installed: without the settings of allocator and threads that our server gets, which
@@ -28,16 +28,13 @@ class EngineProcess(Closing):
     """
 
     def __init__(self, *, as_installed: bool = False, **options: object) -> None:
-        arguments = [f"{key}={value}" for key, value in options.items()]
+        self._arguments = [f"{key}={value}" for key, value in options.items()]
         environment = process_environment() | ({} if as_installed else SERVER_TUNING)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.engine", *arguments],
+            [sys.executable, "-m", "bench.engine", *self._arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
-
-    def __enter__(self) -> "EngineProcess":
-        self._read_until("ready")
-        return self
+        self._is_ready = False
 
     def close(self) -> None:
         """End the process."""
@@ -48,6 +45,9 @@ class EngineProcess(Closing):
     def run(self) -> tuple[float, float]:
         """Seconds by the clock, and of processor time."""
         assert self._process.stdin is not None
+        if not self._is_ready:
+            self._read_until("ready")
+            self._is_ready = True
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         wall_s, cpu_s = self._line().split()
@@ -62,33 +62,39 @@ class EngineProcess(Closing):
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
+            raise RuntimeError(
+                f"an engine ended with status {self._process.wait()}; it was "
+                f"{' '.join(self._arguments)}"
+            )
         return line
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """An engine, and the frames that it gets at once."""
+
     engine: str
     frames: int
     as_installed: bool = True
 
     @property
     def name(self) -> str:
+        """For the report."""
         ours = "" if self.as_installed or self.engine == "torchscript" else ", our settings"
         return f"{self.engine}, T = {self.frames}{ours}"
 
 
-def candidates(settings: BenchSettings, size: str) -> list[_Candidate]:
+def candidates(settings: BenchSettings, size: str) -> list[Candidate]:
     """Our file with the server's settings; the others as installed, and with these settings."""
     chunk = settings.chunk_frames(size)
     found = [
-        _Candidate("torchscript", count, as_installed=False) for count in dict.fromkeys((1, chunk))
+        Candidate("torchscript", count, as_installed=False) for count in dict.fromkeys((1, chunk))
     ]
-    found += [_Candidate("eager", count) for count in dict.fromkeys((1, chunk))]
+    found += [Candidate("eager", count) for count in dict.fromkeys((1, chunk))]
     if settings.device == "cpu":
-        found += [_Candidate("onnxruntime", 1), _Candidate("openvino", 1)]
+        found += [Candidate("onnxruntime", 1), Candidate("openvino", 1)]
         others = ("eager", "onnxruntime", "openvino")
-        found += [_Candidate(engine, 1, as_installed=False) for engine in others]
+        found += [Candidate(engine, 1, as_installed=False) for engine in others]
     return found
 
 
@@ -112,24 +118,30 @@ def engine_options(
 def measure_network(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:
     """Milliseconds a frame of each engine at each size."""
     rows: dict[str, dict[str, float]] = {}
-    for name, size in settings.sizes.items():
-        engines = candidates(settings, name)
-        with ExitStack() as stack:
-            processes = {
-                f"{name}, {candidate.name}": stack.enter_context(
-                    EngineProcess(
-                        as_installed=candidate.as_installed,
-                        engine=candidate.engine,
-                        frames=candidate.frames,
-                        **engine_options(settings, size, folder),
-                    )
-                )
-                for candidate in engines
-            }
-            calls = {row: partial(EngineProcess.run, p) for row, p in processes.items()}
-            counts = dict(zip(calls, (c.frames for c in engines), strict=True))
-            rows |= interleaved(calls, counts, settings.repetitions)
+    for name in settings.sizes:
+        rows |= measure_candidates(settings, name, candidates(settings, name), folder)
     return rows
+
+
+def measure_candidates(
+    settings: BenchSettings, name: str, engines: list[Candidate], folder: Path
+) -> dict[str, dict[str, float]]:
+    """Milliseconds a frame of each engine at one size."""
+    with ExitStack() as stack:
+        processes = {
+            f"{name}, {candidate.name}": stack.enter_context(
+                EngineProcess(
+                    as_installed=candidate.as_installed,
+                    engine=candidate.engine,
+                    frames=candidate.frames,
+                    **engine_options(settings, settings.sizes[name], folder),
+                )
+            )
+            for candidate in engines
+        }
+        calls = {row: partial(EngineProcess.run, p) for row, p in processes.items()}
+        counts = dict(zip(calls, (c.frames for c in engines), strict=True))
+        return interleaved(calls, counts, settings.repetitions)
 
 
 def measure_threads(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:

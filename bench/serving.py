@@ -12,6 +12,7 @@ from bench.clips import SIZES, frames
 from bench.network import EngineProcess, engine_options
 from bench.settings import BenchSettings
 from bench.timing import interleaved
+from rvm_client.config import process_environment
 from rvm_client.frames import SourceChunk
 from rvm_client.matte import (
     ChunkShape,
@@ -20,6 +21,7 @@ from rvm_client.matte import (
     shared_room_bytes,
     warm_up,
 )
+from rvm_client.pixels import UInt8Array
 from rvm_client.server import ServerOptions, TritonServer
 
 _Call = Callable[[], tuple[float, float] | None]
@@ -30,27 +32,35 @@ def measure_serving(
 ) -> dict[str, dict[str, float]]:
     """Milliseconds a frame in process, over shared memory, and in gRPC messages."""
     rows: dict[str, dict[str, float]] = {}
-    for name, (height, width, ratio) in settings.sizes.items():
-        count = settings.chunk_frames(name)
-        with ExitStack() as stack:
-            options = engine_options(settings, (height, width, ratio), folder)
-            engine = stack.enter_context(
-                EngineProcess(engine="torchscript", frames=count, transfers=True, **options)
-            )
-            model = stack.enter_context(MattingModel(server.grpc_url))
-            shape = ChunkShape(count, height, width)
-            shared = stack.enter_context(model.session(ratio, shape))
-            if shared.transport_name != "shared memory":
-                raise RuntimeError(f"the server is reached by {shared.transport_name}")
-            calls: dict[str, _Call] = {
-                f"{name}, T = {count}, in process": engine.run,
-                f"{name}, T = {count}, shared memory": request(shared, shape),
-                f"{name}, T = {count}, gRPC messages": request(model.session(ratio), shape),
-            }
-            counts = dict.fromkeys(calls, count)
-            found = interleaved(calls, counts, settings.repetitions)
-        rows |= with_overhead(found)
+    for name in settings.sizes:
+        rows |= measure_transports(settings, name, folder, server)
     return rows
+
+
+def measure_transports(
+    settings: BenchSettings, name: str, folder: Path, server: TritonServer
+) -> dict[str, dict[str, float]]:
+    """The three rows of one size."""
+    height, width, ratio = settings.sizes[name]
+    count = settings.chunk_frames(name)
+    with ExitStack() as stack:
+        options = engine_options(settings, (height, width, ratio), folder)
+        engine = stack.enter_context(
+            EngineProcess(engine="torchscript", frames=count, transfers=True, **options)
+        )
+        model = stack.enter_context(MattingModel(server.grpc_url))
+        shape = ChunkShape(count, height, width)
+        shared = stack.enter_context(model.session(ratio, shape))
+        if shared.transport_name != "shared memory":
+            raise RuntimeError(f"frames went to the server by {shared.transport_name}")
+        src = frames(height, width, count)
+        calls: dict[str, _Call] = {
+            f"{name}, T = {count}, in process": engine.run,
+            f"{name}, T = {count}, shared memory": request(shared, src),
+            f"{name}, T = {count}, gRPC messages": request(model.session(ratio), src),
+        }
+        counts = dict.fromkeys(calls, count)
+        return with_overhead(interleaved(calls, counts, settings.repetitions))
 
 
 def with_overhead(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -67,10 +77,9 @@ def with_overhead(found: dict[str, dict[str, float]]) -> dict[str, dict[str, flo
     }
 
 
-def request(session: MattingSession, shape: ChunkShape) -> Callable[[], None]:
+def request(session: MattingSession, src: UInt8Array) -> Callable[[], None]:
     """One request of a whole chunk, its pixels already staged as the pipeline has them."""
-    src = frames(shape.height_pixels, shape.width_pixels, shape.frames)
-    (chunk,) = session.staged([SourceChunk(src, tuple(range(shape.frames)))])
+    (chunk,) = session.staged([SourceChunk(src, tuple(range(len(src))))])
 
     def send() -> None:
         session.matte(chunk)
@@ -82,13 +91,14 @@ def measure_streams(settings: BenchSettings, server: TritonServer) -> dict[str, 
     """Frames a second of several videos at once on one server, 1080p in shared memory."""
     height, width, ratio = SIZES["1080p"]
     shape = ChunkShape(settings.chunk_frames("1080p"), height, width)
+    src = frames(height, width, shape.frames)
     rows = {}
     for streams in (1, 2, 4):
         with ExitStack() as stack:
             calls = []
             for _ in range(streams):
                 model = stack.enter_context(MattingModel(server.grpc_url))
-                calls.append(request(stack.enter_context(model.session(ratio, shape)), shape))
+                calls.append(request(stack.enter_context(model.session(ratio, shape)), src))
             requests = max(2, settings.repetitions // 2)
             wall_s = seconds_together(calls, requests)
         fps = round(streams * requests * shape.frames / wall_s, 2)
@@ -158,6 +168,16 @@ def _first_requests_ms(
     return milliseconds
 
 
-def start_server(settings: BenchSettings) -> TritonServer:
-    """A server of the model with the threads that the bench may use."""
-    return TritonServer.start(ServerOptions(settings.repository, threads=settings.threads))
+def start_server(settings: BenchSettings, **variables: str) -> TritonServer:
+    """A server of the model on the device, with the threads that the bench may use.
+
+    Args:
+        settings: of the bench.
+        variables: of the server's environment, beside those of this process.
+    """
+    if settings.device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    environment = process_environment() | variables
+    return TritonServer.start(
+        ServerOptions(settings.repository, threads=settings.threads, environment=environment)
+    )

@@ -61,7 +61,7 @@ class BenchSettings:
 
     def chunk_frames(self, size: str) -> int:
         """T, as the pipeline chooses it."""
-        height, width, _ = SIZES[size]
+        height, width, _ = self.sizes[size]
         return frames_per_request(
             width,
             height,

@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pytest
 from bench.__main__ import main as bench
+from bench.gpu_check.__main__ import main as gpu_check
 from tests.docs.conftest import PageRun
 from tests.docs.pages import (
     DOCS,
@@ -45,7 +46,7 @@ PROGRAMS = {
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
 # Of the system; what they get is not ours.
-SYSTEM = {"apt-get", "curl", "mkdir", "source"}
+SYSTEM = {"apt-get", "cp", "curl", "mkdir", "pip", "source"}
 
 
 def place(block: Block) -> str:
@@ -174,6 +175,9 @@ def check_script(program: str, arguments: list[str]) -> None:
         parse_flags(PROGRAMS["rvm-matte"], arguments)
     elif program == "scripts/bench":
         parse_flags(bench, arguments)
+    elif program == "scripts/gpu-check":
+        # The script itself takes the folder.
+        parse_flags(gpu_check, arguments[2:] if arguments[:1] == ["--wheels"] else arguments)
     elif program == "scripts/image":
         assert set(arguments) <= {"--check"}
     elif program == "scripts/test":
@@ -210,6 +214,7 @@ def test_commands_within_sentences_say_what_the_code_takes(
         ("RVM_GRPC_PROT=1 scripts/start", AssertionError),
         ("scripts/start --serve_api", AssertionError),
         ("scripts/setup everything", AssertionError),
+        ("scripts/gpu-check --device tpu", click.BadParameter),
         ("docker build --build-arg WIGHTS=int8 .", AssertionError),
         ("docker run -e CLOUDINARY_URI image python -m rvm_client.worker", AssertionError),
         ("rvm-mate my_video.mp4", AssertionError),
