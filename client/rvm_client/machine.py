@@ -20,6 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from rvm_client.config import Settings
+from rvm_client.errors import printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def say_once(sentence: str) -> None:
     Args:
         sentence: the same for the same cause, so it names no file.
     """
-    _LOG.warning(sentence)
+    _LOG.warning(printable(sentence))
 
 
 class _Signalled(KeyboardInterrupt):

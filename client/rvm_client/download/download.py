@@ -5,6 +5,7 @@ broke if the server can do that and the file is still the same, and else started
 may be fetched at all is decided in `addresses`, what an exception means in `http_errors`.
 """
 
+import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -211,7 +212,9 @@ class _Fetch:
     def _refused(self, response: requests.Response) -> DownloadError | TransientError:
         status = response.status_code
         response.close()
-        message = f"{redacted_url(self._url)} answered {status} {response.reason or ''}".rstrip()
+        # Not the server's words for it, which may be anything.
+        phrase = http.client.responses.get(status, "")
+        message = f"{redacted_url(self._url)} answered {status} {phrase}".rstrip()
         if is_transient_status(status):
             return TransientError(message, parse_retry_after(response.headers.get("Retry-After")))
         return DownloadError(message)

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.support.signed_urls import SIGNED_TEXTS
 
 from rvm_client.errors import UsageError
 from rvm_client.net import acceptable_url, redacted_url
@@ -157,14 +158,28 @@ def test_no_address_at_all_is_an_error_of_the_look_up(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://cdn.example:8443/a/b.mp4?sig=secret#x", "cdn.example:8443/a/b.mp4"),
+        ("https://cdn.example:8443/a/b.mp4?sig=secret#x", "cdn.example:8443/.../b.mp4"),
         ("https://me:secret@cdn.example/b.mp4", "cdn.example/b.mp4"),
+        ("https://[2001:db8::1]:80/b.mp4", "[2001:db8::1]:80/b.mp4"),
+        ("https://bücher.example/a/", "bücher.example/..."),
+        ("//cdn.example/b.mp4", "cdn.example/b.mp4"),
+        ("cdn.example/b.mp4", ".../b.mp4"),
         ("https://[::1", "the URL"),
+        ("", "the URL"),
     ],
 )
-def test_a_message_shows_host_and_path_only(url: str, shown: str) -> None:
+def test_a_message_shows_the_host_and_the_last_name_only(url: str, shown: str) -> None:
     assert redacted_url(url) == shown
 
 
-def test_a_long_path_is_cut() -> None:
-    assert len(redacted_url("https://cdn.example/" + "a" * 500)) == 120
+@pytest.mark.parametrize("text", SIGNED_TEXTS)
+def test_a_secret_is_not_shown_however_it_is_written(text: str) -> None:
+    assert "hidden" not in redacted_url(text)
+    assert redacted_url(text).isprintable()
+    with pytest.raises(UsageError) as refused:
+        acceptable_url(text.replace("https", "ftp").replace(".example", "|example"))
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_long_url_is_cut() -> None:
+    assert len(redacted_url(f"https://{'h' * 500}/{'a' * 500}")) == 161
