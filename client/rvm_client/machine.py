@@ -124,13 +124,15 @@ class _Signalled(KeyboardInterrupt):
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt.
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt.
 
     Ctrl-C does it again, too, where a shell started this program with SIGINT ignored, as shells
-    do with background jobs.
+    do with background jobs. SIGHUP, the end of the terminal, stays ignored under `nohup`.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise)
 
 
 def _raise(_number: int, _frame: FrameType | None) -> NoReturn:

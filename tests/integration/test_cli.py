@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from tests.support import http_faults as faults
 from tests.support.clips import index_frame, read_frames, write_clip
 from tests.support.commands import invoke
+from tests.support.http_faults import FaultyServer
 from tests.support.processes import client_segments, processes_named, segments, server_names
 
 from rvm_client.cli.matte import matte
@@ -190,6 +192,26 @@ def test_stopped_in_the_middle_it_leaves_nothing(
     assert errors.strip().splitlines()[-1] == "error: stopped"
     assert list(target.parent.iterdir()) == []
     assert_nothing_is_left(process, server, temporary)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_download_that_hangs_ends_with_a_signal(
+    tmp_path: Path, url: str, stop: signal.Signals
+) -> None:
+    with FaultyServer() as server:
+        server.answers(faults.mute())
+        process = subprocess.Popen(
+            [str(PROGRAM), server.url(), "-o", "out.mp4", "--triton-url", url],
+            env=os.environ | {"RVM_ALLOW_PRIVATE_ADDRESSES": "true", "TMPDIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert server.arrived.wait(60)
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "error: stopped"
+    assert list(tmp_path.iterdir()) == []
 
 
 def wait_for_file(folder: Path, process: "subprocess.Popen[str]") -> None:

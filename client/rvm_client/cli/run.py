@@ -99,6 +99,7 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 
     limits = DownloadLimits(
         max_bytes=settings.max_download_bytes,
+        total_timeout_s=settings.download_timeout_s,
         allow_private_addresses=settings.allow_private_addresses,
     )
     with tempfile.TemporaryDirectory(prefix="rvm-") as folder:

@@ -151,9 +151,12 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
         store=store,
         download_limits=DownloadLimits(
             max_bytes=settings.max_download_bytes,
+            total_timeout_s=settings.download_timeout_s,
             allow_private_addresses=settings.allow_private_addresses,
         ),
         limits=Limits.configured(settings),
+        upload_timeout_s=settings.upload_timeout_s,
+        job_timeout_s=settings.job_timeout_s,
     )
     if server is not None:
         _check_fitness(settings, server)

@@ -1,5 +1,6 @@
 """One job from its URL to its result: download -> matte -> upload, in a folder of its own."""
 
+import functools
 import tempfile
 import threading
 import time
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
-from rvm_client.errors import UploadError
+from rvm_client.errors import OverdueError, StoppedError, UploadError
 from rvm_client.matte import MattingModel
+from rvm_client.net import Deadline
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video, transcode
@@ -20,6 +22,8 @@ from rvm_client.worker.messages import DownloadMessages, UploadMessages, process
 
 _PREVIEW_TYPE = "image/jpeg"
 _SOURCE_NAME = "source"
+# A store that failed gets one more chance after this: what was matted took longer.
+_UPLOAD_PAUSE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class JobContext:
     store: Store
     download_limits: DownloadLimits
     limits: Limits
+    upload_timeout_s: float
+    job_timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,26 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
     Raises:
         RvmError: with a sentence for the user.
     """
+
+    def overdue() -> OverdueError:
+        return OverdueError(
+            f"the job took longer than the limit of {context.job_timeout_s:g} s "
+            "(RVM_JOB_TIMEOUT_S); use a shorter or smaller video, or raise the limit and RunPod's "
+            "execution timeout"
+        )
+
+    with (
+        Deadline(context.job_timeout_s, report.cancelled, overdue) as deadline,
+        deadline.interrupting(report.cancelled.set),
+    ):
+        try:
+            return _run(job, context, report)
+        except StoppedError:
+            deadline.check()
+            raise
+
+
+def _run(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
     started_s = time.monotonic()
     store = _store(job, context)
     with tempfile.TemporaryDirectory(prefix="rvm-job-") as name:
@@ -57,7 +83,7 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
         matted = _matte(job, folder, context, report)
         files = _fitting_files(matted, store, context.limits, report)
         upload_started_s = time.monotonic()
-        stored = _upload(job, files, store, report)
+        stored = _upload(job, files, store, context, report)
         now_s = time.monotonic()
         seconds = {
             "download": fetched_s,
@@ -160,7 +186,7 @@ def _fitting_files(
 
 
 def _upload(
-    job: Job, files: _ResultFiles, store: Store, report: JobReport
+    job: Job, files: _ResultFiles, store: Store, context: JobContext, report: JobReport
 ) -> dict[FileRole, UploadResult]:
     """Store the files one after the other; their names share the start."""
     name = uuid.uuid4().hex
@@ -173,7 +199,20 @@ def _upload(
             name=name if role is FileRole.OUTPUT else f"{name}-{role.value}",
             content_type=files.content_type(role),
         )
-        results[role] = store.upload(request, on_progress=messages, cancelled=report.cancelled)
+        store_file = functools.partial(
+            store.upload,
+            request,
+            on_progress=messages,
+            cancelled=report.cancelled,
+            timeout_s=context.upload_timeout_s,
+        )
+        try:
+            results[role] = store_file()
+        except UploadError:
+            report.message(f"{store.name} failed; the upload is tried once more")
+            # If it is set meanwhile, the upload stops at once.
+            report.cancelled.wait(_UPLOAD_PAUSE_S)
+            results[role] = store_file()
         messages.next_file(path)
     return results
 

@@ -651,7 +651,7 @@ def test_no_thread_or_descriptor_is_left(server: FaultyServer, target: Path) -> 
         server.answers(faults.redirect("/a"), faults.status(503), faults.file(CLIP))
         fetch(server, target)
     names = {thread.name for thread in threading.enumerate()}
-    assert not names & {"download deadline", "name look-up"}
+    assert not names & {"deadline", "name look-up"}
     assert open_descriptors() <= descriptors
 
 
