@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -175,7 +176,7 @@ def test_it_starts_a_server_of_its_own_and_stops_it(
     assert_nothing_is_left(process, server, temporary)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle_it_leaves_nothing(
     long_clip: Path, tmp_path: Path, echo_repository: Path, stop: signal.Signals
 ) -> None:
@@ -192,6 +193,23 @@ def test_stopped_in_the_middle_it_leaves_nothing(
     assert errors.strip().splitlines()[-1] == "error: stopped"
     assert list(target.parent.iterdir()) == []
     assert_nothing_is_left(process, server, temporary)
+
+
+def test_what_a_killed_run_left_goes_with_the_next_output(
+    clip: Path, long_clip: Path, tmp_path: Path, url: str
+) -> None:
+    arguments = [long_clip, "-o", tmp_path / "one.webm", "--triton-url", url]
+    with subprocess.Popen([str(PROGRAM), *map(str, arguments)], stderr=subprocess.PIPE) as process:
+        wait_for_file(tmp_path, process)
+        process.kill()
+    assert list(tmp_path.glob(".one.webm.*.part"))
+    with subprocess.Popen([str(PROGRAM), *map(str, arguments)], stderr=subprocess.PIPE) as process:
+        wait_for_file(tmp_path, process)
+        # Another run, into the same folder at the same time.
+        run = rvm_matte_process(clip, "-o", tmp_path / "two.mp4", "--triton-url", url)
+        assert run.returncode == 0
+        assert process.wait(120) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.webm", "two.mp4"]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -214,7 +232,7 @@ def test_a_download_that_hangs_ends_with_a_signal(
     assert list(tmp_path.iterdir()) == []
 
 
-def wait_for_file(folder: Path, process: "subprocess.Popen[str]") -> None:
+def wait_for_file(folder: Path, process: "subprocess.Popen[Any]") -> None:
     """Until the half-written output appears."""
     deadline = time.monotonic() + 120
     while not any(folder.iterdir()):

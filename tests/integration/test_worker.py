@@ -556,6 +556,26 @@ def test_a_second_sigterm_ends_a_transfer_that_hangs(
         assert list(running.temporary.iterdir()) == []
 
 
+def test_a_killed_worker_s_source_goes_with_the_next_start(
+    environment: dict[str, str], cloudinary: CloudinaryServer, tmp_path: Path
+) -> None:
+    temporary = Path(environment["TMPDIR"])
+    with PutServer() as slow:
+        slow.answers(faults.silent(b"a part of the source"))
+        with endpoint(environment, cloudinary, tmp_path / "one.log") as (running, process):
+            running.runpod.submit("job-1", {"video_url": slow.url("a.mp4")})
+            assert slow.arrived.wait(60)
+            # A worker beside it takes nothing away; without a store it ends at once.
+            with worker(environment, log=tmp_path / "beside.log") as beside:
+                assert beside.wait(60) == 1
+            assert list(temporary.glob("rvm-job-*/.source.*.part"))
+            process.kill()
+            process.wait()
+    with worker(environment, log=tmp_path / "next.log") as after:
+        assert after.wait(60) == 1
+    assert list(temporary.iterdir()) == []
+
+
 def test_without_a_store_the_worker_does_not_start(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-import uuid
 from pathlib import Path
 
 from rvm_client.errors import ConfigError, UploadError
 from rvm_client.net import Deadline
+from rvm_client.owned import part_file
 from rvm_client.upload.store import (
     ProgressMeter,
     Store,
@@ -48,15 +48,12 @@ class LocalStore(Store):
 
 
 def _copy_whole(source: Path, target: Path, meter: ProgressMeter, deadline: Deadline) -> None:
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as copy:
+    with part_file(target) as part:
+        with part.path.open("wb") as copy:
             for block in read_blocks(source, _BLOCK_BYTES):
                 deadline.check()
                 copy.write(block)
                 meter.reached(copy.tell())
             copy.flush()
             os.fsync(copy.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        part.publish(target)

@@ -1,7 +1,6 @@
 """One job from its URL to its result: download -> matte -> upload, in a folder of its own."""
 
 import functools
-import tempfile
 import threading
 import time
 import uuid
@@ -15,6 +14,7 @@ from rvm_client.matte import MattingModel
 from rvm_client.net import Deadline
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
+from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
@@ -77,8 +77,8 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
 def _run(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
     started_s = time.monotonic()
     store = _store(job, context)
-    with tempfile.TemporaryDirectory(prefix="rvm-job-") as name:
-        folder = Path(name)
+    with OwnedFolder("rvm-job") as owned:
+        folder = owned.path
         fetched_s = _fetch(job, folder, context, report)
         matted = _matte(job, folder, context, report)
         files = _fitting_files(matted, store, context.limits, report)
