@@ -248,10 +248,10 @@ def test_the_worker_is_pinned_by_hashes_and_within_the_projects_ranges(wheel: Pa
     pins = re.sub(r"^#.*\n|\\\n", "", text, flags=re.MULTILINE).splitlines()
     versions = {}
     for pin in pins:
-        requirement, *hashes = pin.split()
+        pinned, *hashes = pin.split()
         assert hashes
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", given) for given in hashes)
-        parsed = Requirement(requirement)
+        parsed = Requirement(pinned)
         (specifier,) = parsed.specifier
         assert specifier.operator == "=="
         versions[canonicalize_name(parsed.name)] = specifier.version
