@@ -45,11 +45,13 @@ RUN if [ "$WEIGHTS" != official ] && [ -z "$CHECKPOINT" ]; then \
 # torch alone decides which LibTorch can load the model, and numpy < 2 is what it was built for.
 RUN pip install --no-cache-dir "torch==${TORCH_VERSION}" "numpy==1.26.4"
 
-COPY pyproject.toml README.md LICENSE NOTICE constraints-worker.txt ./
+COPY pyproject.toml README.md LICENSE NOTICE requirements-worker.txt ./
 COPY export export
 COPY client client
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
-    && pip install --no-cache-dir --constraint constraints-worker.txt --editable .
+    && pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes \
+        --requirement requirements-worker.txt \
+    && pip install --no-cache-dir --no-deps --editable .
 
 # NOTICE is there for checkouts without a folder of weights: a COPY must find something.
 COPY NOTICE weights* weights/
@@ -63,12 +65,14 @@ RUN rvm-export export --repository model_repository --version 1 --layout both \
 # --- The client in an environment of its own, with neither torch nor a compiler.
 FROM ${TRITON_IMAGE} AS client
 COPY --from=export /wheels /wheels
-COPY constraints-worker.txt /wheels/
+COPY requirements-worker.txt /wheels/
 # The image has pip, but not Debian's python3-venv that `venv` would take its pip from.
 RUN python3 -m venv --without-pip /opt/rvm/venv \
-    && python3 -m pip --python /opt/rvm/venv/bin/python install --no-cache-dir \
-        --only-binary=:all: --constraint /wheels/constraints-worker.txt \
-        "$(echo /wheels/rvm_triton-*.whl)[worker]"
+    && python3 -m pip --python /opt/rvm/venv/bin/python install --no-cache-dir --no-deps \
+        --only-binary=:all: --require-hashes --requirement /wheels/requirements-worker.txt \
+    && python3 -m pip --python /opt/rvm/venv/bin/python install --no-cache-dir --no-deps \
+        /wheels/rvm_triton-*.whl \
+    && python3 -m pip --python /opt/rvm/venv/bin/python check
 
 # --- The image.
 FROM ${TRITON_IMAGE}

@@ -160,7 +160,9 @@ def _first_requests_ms(
                 warm = partial(warm_up, model, ratio, queue_depth=1, room_bytes=room_bytes)
                 timed("warm_up_ms", warm)
             with model.session(ratio, shape) as session:
-                send = request(session, shape)
+                send = request(
+                    session, frames(shape.height_pixels, shape.width_pixels, shape.frames)
+                )
                 for number in ("first", "second", "third"):
                     timed(f"{number}_ms", send)
     finally:

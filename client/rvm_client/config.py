@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     max_download_bytes: int = Field(
         default=500_000_000, gt=0, validation_alias="MAX_DOWNLOAD_BYTES"
     )
+    download_timeout_s: float = Field(
+        default=300.0, gt=0, validation_alias="RVM_DOWNLOAD_TIMEOUT_S"
+    )
+    upload_timeout_s: float = Field(default=180.0, gt=0, validation_alias="RVM_UPLOAD_TIMEOUT_S")
+    # RunPod ends a job after 600 s, if the endpoint says nothing else, and then nobody is told why.
+    job_timeout_s: float = Field(default=570.0, gt=0, validation_alias="RVM_JOB_TIMEOUT_S")
     max_duration_seconds: float = Field(
         default=3600.0, gt=0, validation_alias="RVM_MAX_DURATION_SECONDS"
     )

@@ -18,16 +18,33 @@
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
       StoppedError     somebody asked to stop
+      OverdueError     it took longer than it may
 
 A message is one sentence that names the value and the likely fix. It is shown to users as
-it is, so it never carries a secret.
+it is, so it never carries a secret, nor a character that a terminal would obey.
 """
+
+_LONGEST_MESSAGE_CHARACTERS = 2000
+
+
+def printable(text: str) -> str:
+    """Text of any origin for a message or a log: one line, cut short, escapes for what is no print.
+
+    Control characters, line ends, marks of writing direction and halves of surrogate pairs are
+    written as in a Python string.
+    """
+    shown = text[:_LONGEST_MESSAGE_CHARACTERS]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 class RvmError(Exception):
     """Base of all errors with a message for the user. `exit_code` is the command's."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        # Names, reasons and logs of others are in many of them.
+        super().__init__(printable(message))
 
 
 class UsageError(RvmError):
@@ -108,3 +125,7 @@ class StoppedError(RvmError):
     """The work was stopped before it was done."""
 
     exit_code = 130
+
+
+class OverdueError(RvmError):
+    """The work took longer than it may."""

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from rvm_client.config import Settings
+from rvm_client.errors import printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def say_once(sentence: str) -> None:
     Args:
         sentence: the same for the same cause, so it names no file.
     """
-    _LOG.warning(sentence)
+    _LOG.warning(printable(sentence))
 
 
 class _Signalled(KeyboardInterrupt):
@@ -133,13 +134,15 @@ class _Signalled(KeyboardInterrupt):
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM do what Ctrl-C does: raise KeyboardInterrupt.
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt.
 
     Ctrl-C does it again, too, where a shell started this program with SIGINT ignored, as shells
-    do with background jobs.
+    do with background jobs. SIGHUP, the end of the terminal, stays ignored under `nohup`.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _raise)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise)
 
 
 def _raise(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rvm_client.backdrop import open_backdrop
 from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
-from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError
+from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError, printable
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.machine import say_once
 from rvm_client.matte import (
@@ -313,7 +313,7 @@ class _Run:
             model_version=session.model_version,
             processing_seconds=seconds,
             stage_seconds=self.watches.read(),
-            warnings=(*self.notes, *self.warnings),
+            warnings=tuple(map(printable, (*self.notes, *self.warnings))),
         )
 
 

@@ -230,14 +230,27 @@ def test_torch_is_no_newer_than_the_servers() -> None:
     assert (2, 6) <= version < (2, 8)
 
 
-def test_the_worker_is_pinned_exactly_and_within_the_projects_ranges(wheel: Path) -> None:
-    lines = (ROOT / "constraints-worker.txt").read_text().splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+def test_what_is_installed_beside_the_server_has_hashes() -> None:
+    (run,) = [value for value in values("RUN") if "venv --without-pip" in value]
+    installed = [part for part in run.split(" && ") if " install " in part]
+    assert len(installed) == 2
+    assert "--require-hashes --requirement /wheels/requirements-worker.txt" in installed[0]
+    assert re.search(r"--no-deps +/wheels/rvm_triton-\*\.whl", installed[1])
+
+
+def test_the_worker_is_pinned_by_hashes_and_within_the_projects_ranges(wheel: Path) -> None:
+    text = (ROOT / "requirements-worker.txt").read_text()
+    assert "://" not in text
+    pins = re.sub(r"^#.*\n|\\\n", "", text, flags=re.MULTILINE).splitlines()
     versions = {}
     for pin in pins:
-        (specifier,) = pin.specifier
+        pinned, *hashes = pin.split()
+        assert hashes
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", given) for given in hashes)
+        parsed = Requirement(pinned)
+        (specifier,) = parsed.specifier
         assert specifier.operator == "=="
-        versions[canonicalize_name(pin.name)] = specifier.version
+        versions[canonicalize_name(parsed.name)] = specifier.version
     assert not {"torch", "nvidia-pytriton"} & versions.keys()
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]

@@ -13,14 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from tests.support import http_faults as faults
 from tests.support.clips import index_frame, read_frames, write_clip
 from tests.support.commands import invoke
+from tests.support.http_faults import FaultyServer
 from tests.support.processes import client_segments, processes_named, segments, server_names
 
 from rvm_client.cli.matte import matte
@@ -202,7 +205,7 @@ def test_it_starts_a_server_of_its_own_and_stops_it(
     assert_nothing_is_left(process, server, temporary)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_in_the_middle_it_leaves_nothing(
     long_clip: Path, tmp_path: Path, echo_repository: Path, stop: signal.Signals
 ) -> None:
@@ -221,7 +224,44 @@ def test_stopped_in_the_middle_it_leaves_nothing(
     assert_nothing_is_left(process, server, temporary)
 
 
-def wait_for_file(folder: Path, process: "subprocess.Popen[str]") -> None:
+def test_what_a_killed_run_left_goes_with_the_next_output(
+    clip: Path, long_clip: Path, tmp_path: Path, url: str
+) -> None:
+    arguments = [long_clip, "-o", tmp_path / "one.webm", "--triton-url", url]
+    with subprocess.Popen([str(PROGRAM), *map(str, arguments)], stderr=subprocess.PIPE) as process:
+        wait_for_file(tmp_path, process)
+        process.kill()
+    assert list(tmp_path.glob(".one.webm.*.part"))
+    with subprocess.Popen([str(PROGRAM), *map(str, arguments)], stderr=subprocess.PIPE) as process:
+        wait_for_file(tmp_path, process)
+        # Another run, into the same folder at the same time.
+        run = rvm_matte_process(clip, "-o", tmp_path / "two.mp4", "--triton-url", url)
+        assert run.returncode == 0
+        assert process.wait(120) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.webm", "two.mp4"]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_download_that_hangs_ends_with_a_signal(
+    tmp_path: Path, url: str, stop: signal.Signals
+) -> None:
+    with FaultyServer() as server:
+        server.answers(faults.mute())
+        process = subprocess.Popen(
+            [str(PROGRAM), server.url(), "-o", "out.mp4", "--triton-url", url],
+            env=os.environ | {"RVM_ALLOW_PRIVATE_ADDRESSES": "true", "TMPDIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert server.arrived.wait(60)
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "error: stopped"
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_for_file(folder: Path, process: "subprocess.Popen[Any]") -> None:
     """Until the half-written output appears."""
     deadline = time.monotonic() + 120
     while not any(folder.iterdir()):

@@ -6,6 +6,7 @@ Where only its supervision is under test, a stub stands for Triton: it has what 
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -14,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -304,14 +304,14 @@ def test_a_binary_that_is_not_triton(echo_options: ServerOptions) -> None:
 def test_a_start_that_takes_too_long_leaves_nothing(
     echo_options: ServerOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixed = uuid.uuid4()
-    monkeypatch.setattr(uuid, "uuid4", lambda: fixed)
+    fixed = secrets.token_hex(6)
+    monkeypatch.setattr(secrets, "token_hex", lambda _: fixed)
     children = psutil.Process().children(recursive=True)
     with pytest.raises(ServerStartError, match=r"not ready within 0\.2 s"):
         TritonServer.start(replace(echo_options, ready_timeout_s=0.2))
     assert set(psutil.Process().children(recursive=True)) <= set(children)
-    name = f"rvm-{fixed.hex[:12]}"
-    files = [*Path("/dev/shm").glob(f"{name}*"), *Path(tempfile.gettempdir()).glob(f"{name}*")]
+    name = f"*{fixed}*"
+    files = [*Path("/dev/shm").glob(name), *Path(tempfile.gettempdir()).glob(name)]
     assert files == []
 
 
@@ -388,6 +388,41 @@ def test_the_death_of_all_but_the_model_leaves_no_process(echo_options: ServerOp
         server.stop()
         assert not leftovers(server.name, server.pid)
         assert not stub.is_running()
+
+
+def environment_of(name: str) -> Path:
+    """The folder in /tmp that the Python backend of a server made."""
+    link = Path(tempfile.gettempdir()) / name / "python_env"
+    wait_for(link.is_symlink)
+    return link.readlink()
+
+
+def test_no_folder_for_environments_stays(echo_options: ServerOptions) -> None:
+    with TritonServer.start(replace(echo_options, exit_timeout_s=0)) as server:
+        environment = environment_of(server.name)
+        assert environment.is_dir()
+    assert not environment.exists()
+
+
+def test_the_next_start_removes_what_a_killed_family_left(
+    echo_options: ServerOptions, stub_options: ServerOptions
+) -> None:
+    with running_command(serve_code(*FREE_PORTS), echo_options) as process:
+        assert read_line(process).startswith("ready: ")
+        name, pid = server_below(process.pid)
+        environment = environment_of(name)
+        family = [process.pid, psutil.Process(pid).ppid(), pid, *group_members(pid)]
+        # Stopped first, so that none of them tidies up behind another.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for member in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member, number)
+    wait_for(lambda: not group_members(pid))
+    assert len(leftovers(name, pid)) > 1
+    assert environment.is_dir()
+    with TritonServer.start(stub_options):
+        assert leftovers(name, pid) == []
+        assert not environment.exists()
 
 
 # --- rvm-serve

@@ -12,9 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 from PIL import Image
+from tests.support import http_faults as faults
 from tests.support.clip_server import ClipServer
 from tests.support.clips import alpha_plane, index_frame, read_frames, to_rgb, write_clip
 from tests.support.cloudinary_server import CloudinaryServer
@@ -33,10 +37,15 @@ from tests.support.processes import client_segments
 from tests.support.put_server import PutServer
 from tests.support.runpod_server import RunPodServer
 
+from rvm_client.config import Settings
+from rvm_client.download import DownloadLimits
 from rvm_client.matte import MattingModel
-from rvm_client.options import MatteOptions
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
+from rvm_client.upload import choose_store
+from rvm_client.worker.job import parse_job
+from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_export.goldens import INT8_CASES
 
 FRAMES = 12
@@ -535,6 +544,75 @@ def test_a_result_goes_to_the_job_s_own_upload_url(
         assert output["output_url"] == target.url("/results/a.mp4")
     check_frames(stored)
     assert target.signature not in shared.log
+
+
+def test_a_store_that_failed_is_tried_once_more_after_a_pause(
+    triton_url: str, clips: ClipServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rvm_client.worker.run._UPLOAD_PAUSE_S", 0.1)
+    messages: list[str] = []
+    with PutServer() as target:
+        target.answers(faults.status(403), faults.usual())
+        url = target.upload_url("/a.mp4")
+        job = parse_job({"video_url": clips.url("short.mp4"), "upload_url": url})
+        context = JobContext(
+            open_model=partial(MattingModel, triton_url),
+            store=choose_store(Settings(upload_folder=tmp_path)),
+            download_limits=DownloadLimits(allow_private_addresses=True),
+            limits=Limits(),
+            upload_timeout_s=60.0,
+            job_timeout_s=60.0,
+        )
+        output = run_job(job, context, JobReport(messages.append, threading.Event()))
+        assert output["output_url"] == target.url("/a.mp4")
+        assert len(target.requests) == 2
+    assert "the upload URL failed; the upload is tried once more" in messages
+
+
+@pytest.mark.parametrize("stage", ["download", "upload"])
+def test_a_second_sigterm_ends_a_transfer_that_hangs(
+    environment: dict[str, str],
+    clips: ClipServer,
+    cloudinary: CloudinaryServer,
+    tmp_path: Path,
+    stage: str,
+) -> None:
+    with (
+        PutServer() as dead,
+        endpoint(environment, cloudinary, tmp_path / "worker.log") as (running, process),
+    ):
+        dead.answers(faults.mute(deaf=True))
+        job = {
+            "video_url": dead.url("a.mp4") if stage == "download" else clips.url("short.mp4"),
+            "upload_url": dead.upload_url("/out.mp4"),
+        }
+        running.runpod.submit("job-1", job)
+        assert dead.arrived.wait(60)
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        assert process.wait(5) == 137
+        assert list(running.temporary.iterdir()) == []
+
+
+def test_a_killed_worker_s_source_goes_with_the_next_start(
+    environment: dict[str, str], cloudinary: CloudinaryServer, tmp_path: Path
+) -> None:
+    temporary = Path(environment["TMPDIR"])
+    with PutServer() as slow:
+        slow.answers(faults.silent(b"a part of the source"))
+        with endpoint(environment, cloudinary, tmp_path / "one.log") as (running, process):
+            running.runpod.submit("job-1", {"video_url": slow.url("a.mp4")})
+            assert slow.arrived.wait(60)
+            # A worker beside it takes nothing away; without a store it ends at once.
+            with worker(environment, log=tmp_path / "beside.log") as beside:
+                assert beside.wait(60) == 1
+            assert list(temporary.glob("rvm-job-*/.source.*.part"))
+            process.kill()
+            process.wait()
+    with worker(environment, log=tmp_path / "next.log") as after:
+        assert after.wait(60) == 1
+    assert list(temporary.iterdir()) == []
 
 
 def test_without_a_store_the_worker_does_not_start(

@@ -195,6 +195,17 @@ def silent(after: bytes = b"") -> Answer:
     return answer
 
 
+def mute(*, deaf: bool = False) -> Answer:
+    """No answer at all; when deaf, the request's body is not read either."""
+
+    def answer(exchange: Exchange) -> None:
+        if not deaf:
+            exchange.receive()
+        exchange.stopping.wait(_STOP_S)
+
+    return answer
+
+
 def raw(data: bytes) -> Answer:
     """These very bytes instead of an HTTP answer."""
     return lambda exchange: exchange.write(data)

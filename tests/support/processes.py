@@ -26,8 +26,8 @@ def processes_named(name: str, *, environment: str) -> list[int]:
 
 
 def server_names(temporary: Path) -> set[str]:
-    """Names of the Triton servers whose folders are in this TMPDIR now: "rvm-0123456789ab"."""
-    return {path.name.rpartition("-")[0] for path in temporary.glob("rvm-*-*")}
+    """Names of the Triton servers whose folders are in this TMPDIR now."""
+    return {path.name for path in temporary.glob("rvm-server-*")}
 
 
 def client_segments(pid: int) -> list[str]:

@@ -1,6 +1,5 @@
 """What `rvm-matte` does once its flags are read. Imported while its server starts."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import InputError, UsageError
 from rvm_client.matte import MattingModel, probe_within
 from rvm_client.options import Limits, MatteOptions, is_url
+from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer, Supervisor
 
@@ -112,10 +112,11 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 
     limits = DownloadLimits(
         max_bytes=settings.max_download_bytes,
+        total_timeout_s=settings.download_timeout_s,
         allow_private_addresses=settings.allow_private_addresses,
     )
-    with tempfile.TemporaryDirectory(prefix="rvm-") as folder:
-        target = Path(folder) / "source"
+    with OwnedFolder("rvm-matte") as folder:
+        target = folder.path / "source"
         with _STDERR.status("Downloading"):
             download(source, target, limits)
         yield target

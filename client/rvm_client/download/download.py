@@ -5,6 +5,7 @@ broke if the server can do that and the file is still the same, and else started
 may be fetched at all is decided in `addresses`, what an exception means in `http_errors`.
 """
 
+import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ class DownloadLimits:
     max_bytes: int = 500 * 1000 * 1000  # of the file as it is stored, so after decoding
     connect_timeout_s: float = 10.0  # for the name, and for each of its addresses
     idle_timeout_s: float = 30.0  # without a single byte
-    total_timeout_s: float = 600.0  # for everything, waits between attempts included
+    total_timeout_s: float = 300.0  # for everything, waits between attempts included
     backoff: Backoff = field(default_factory=lambda: Backoff(first_wait_s=0.5))
     allow_private_addresses: bool = False  # for tests and private networks
 
@@ -51,6 +52,13 @@ class DownloadLimits:
         for name in ("max_bytes", "connect_timeout_s", "idle_timeout_s", "total_timeout_s"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def overdue(self) -> DownloadError:
+        """What is said of a download that takes too long."""
+        return DownloadError(
+            f"the download took longer than the limit of {self.total_timeout_s:g} s "
+            "(RVM_DOWNLOAD_TIMEOUT_S); use a smaller file or a faster server"
+        )
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,12 @@ def download(
     """
     started_s = time.monotonic()
     url = acceptable_url(url, allow_private_addresses=limits.allow_private_addresses)
-    with Deadline(limits.total_timeout_s, cancelled) as deadline, PartialFile(target) as partial:
+    with (
+        Deadline(limits.total_timeout_s, cancelled, limits.overdue) as deadline,
+        PartialFile(target) as partial,
+    ):
         fetch = _Fetch(url, limits, deadline, partial, on_progress or _ignore)
-        content_type = with_retries(fetch.attempt, DownloadError, limits.backoff, deadline=deadline)
+        content_type = with_retries(fetch.attempt, DownloadError, limits.backoff, deadline)
         deadline.check()
         partial.publish()
     seconds = time.monotonic() - started_s
@@ -211,7 +222,9 @@ class _Fetch:
     def _refused(self, response: requests.Response) -> DownloadError | TransientError:
         status = response.status_code
         response.close()
-        message = f"{redacted_url(self._url)} answered {status} {response.reason or ''}".rstrip()
+        # Not the server's words for it, which may be anything.
+        phrase = http.client.responses.get(status, "")
+        message = f"{redacted_url(self._url)} answered {status} {phrase}".rstrip()
         if is_transient_status(status):
             return TransientError(message, parse_retry_after(response.headers.get("Retry-After")))
         return DownloadError(message)

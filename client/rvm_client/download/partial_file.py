@@ -1,10 +1,10 @@
 """A file that appears under its name only when it is whole."""
 
-import secrets
 from pathlib import Path
 
 from rvm_client.closing import Closing
 from rvm_client.download.http_errors import storage_error
+from rvm_client.owned import part_file
 
 
 class PartialFile(Closing):
@@ -15,18 +15,18 @@ class PartialFile(Closing):
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         self.received_bytes = 0
         try:
+            self._part = part_file(target)
             # Unbuffered: the pieces are large, and what was counted has been written.
-            self._file = self._path.open("xb", buffering=0)
+            self._file = self._part.path.open("wb", buffering=0)
         except OSError as exc:
             raise storage_error(exc, self._target) from exc
 
     def close(self) -> None:
         """Remove what was not published."""
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._part.close()
 
     def write(self, piece: bytes) -> None:
         """Append all of `piece`."""
@@ -51,6 +51,6 @@ class PartialFile(Closing):
         """Give the file its name, in place of an older one."""
         try:
             self._file.close()
-            self._path.replace(self._target)
+            self._part.publish(self._target)
         except OSError as exc:
             raise storage_error(exc, self._target) from exc

@@ -90,7 +90,7 @@ def _is_encoded(response: requests.Response) -> bool:
     for encoding in wanted:
         if encoding not in urllib3.HTTPResponse.CONTENT_DECODERS:
             raise DownloadError(
-                f"{redacted_url(response.url)} is sent with Content-Encoding {encoding!r}, "
+                f"{redacted_url(response.url)} is sent with Content-Encoding {encoding[:20]!r}, "
                 "which cannot be decoded here; send it without"
             )
     return bool(wanted)

@@ -1,7 +1,6 @@
 """A file that takes its place only when it is complete."""
 
 import errno
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ import av.error
 
 from rvm_client.errors import OutputError
 from rvm_client.frames import Picture
+from rvm_client.owned import OwnedFile, part_file
 
 # Enough to hit the end of a full disk that has a few blocks left.
 _PROBE_BYTES = 1 << 20
@@ -28,14 +28,14 @@ class OutputFile(ABC):
         self.path = path
         self.encoder: str | None = None
         """FFmpeg's name of what encodes the frames; None where there is nothing to encode."""
-        self._partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._part: OwnedFile | None = None
 
     def open(self) -> None:
         """Make the hidden file."""
         with self._failing_clearly():
             self._check_folder()
             # FFmpeg opens the file with the first packet, which may be many frames away.
-            self._partial.touch(exist_ok=False)
+            self._part = part_file(self.path)
             self._open()
 
     def write(self, picture: Picture) -> None:
@@ -51,14 +51,22 @@ class OutputFile(ABC):
     def publish(self) -> None:
         """Give the complete file its name."""
         with self._failing_clearly():
-            self._partial.replace(self.path)
+            assert self._part is not None
+            self._part.publish(self.path)
 
     def discard(self) -> None:
         """Remove the hidden file, whatever its state."""
         # The file goes away; that it cannot be finished does not matter.
         with suppress(OSError, av.error.FFmpegError):
             self._close()
-        self._partial.unlink(missing_ok=True)
+        if self._part is not None:
+            self._part.close()
+
+    @property
+    def _partial(self) -> Path:
+        """The hidden file; there is one from `open` on."""
+        assert self._part is not None
+        return self._part.path
 
     @abstractmethod
     def _open(self) -> None: ...

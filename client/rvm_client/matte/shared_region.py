@@ -9,23 +9,22 @@ import contextlib
 import mmap
 import os
 import re
-import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from rvm_client.errors import InferenceError, ServerError, ServerLostError
 from rvm_client.matte.connection import Connection
+from rvm_client.owned import OwnedFile, identity, is_gone, sweep
 
 SEGMENTS = Path("/dev/shm")
-_NAME = re.compile(r"rvm-client-(\d+)-[0-9a-f]+")
 # A server that works on the region's last frames lets go of it within these; one that is hung
 # must not hold us.
 _UNREGISTER_S = 2.0
+_NAME = re.compile(r"rvm-client-(\d+-\d+-\d+)-.*")
 
 
 class SharedMemoryError(Exception):
@@ -55,20 +54,19 @@ class SharedRegion:
 
     def __init__(self, connection: Connection, size_bytes: int) -> None:
         self._connection = connection
-        self.name = f"rvm-client-{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        path = SEGMENTS / self.name
         try:
-            self._memory = _create(path, size_bytes)
-            _end_mappings_of_the_dead(connection)
-            connection.register(self.name, size_bytes)
+            sweep(SEGMENTS, "rvm-client-")
+            with OwnedFile(SEGMENTS, f"rvm-client-{identity()}-", mode=0o600) as segment:
+                self.name = segment.path.name
+                self._memory = _map(segment.descriptor, size_bytes)
+                _end_mappings_of_the_dead(connection)
+                connection.register(self.name, size_bytes)
         except OSError as exc:
             raise SharedMemoryError(f"{size_bytes} bytes of {SEGMENTS}: {exc.strerror}") from exc
         except ServerLostError:
             raise
         except ServerError as exc:
             raise SharedMemoryError(str(exc)) from exc
-        finally:
-            path.unlink(missing_ok=True)
         self._bytes = np.frombuffer(self._memory, np.uint8)
 
     def array(self, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -97,20 +95,16 @@ class SharedRegion:
         self._connection.unregister(self.name, _UNREGISTER_S)
 
 
-def _create(path: Path, size_bytes: int) -> mmap.mmap:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    try:
-        # Takes the memory now: a segment that only grows on use ends in SIGBUS on a full disk.
-        os.posix_fallocate(descriptor, 0, size_bytes)
-        return mmap.mmap(descriptor, size_bytes)
-    finally:
-        os.close(descriptor)
+def _map(descriptor: int, size_bytes: int) -> mmap.mmap:
+    # Takes the memory now: a segment that only grows on use ends in SIGBUS on a full disk.
+    os.posix_fallocate(descriptor, 0, size_bytes)
+    return mmap.mmap(descriptor, size_bytes)
 
 
 def _end_mappings_of_the_dead(connection: Connection) -> None:
     for name in connection.regions():
         owner = _NAME.fullmatch(name)
-        if owner is not None and not psutil.pid_exists(int(owner[1])):
+        if owner is not None and is_gone(owner[1]):
             # Another client may have been faster.
             with contextlib.suppress(ServerError):
                 connection.unregister(name)

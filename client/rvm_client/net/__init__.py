@@ -1,8 +1,14 @@
-"""What talking to strangers' servers needs: checked addresses, limits of time, retries."""
+"""What talking to servers of others needs: checked addresses, limits of time, retries."""
 
 from rvm_client.net.addresses import acceptable_url, redacted_url
 from rvm_client.net.deadline import Deadline
-from rvm_client.net.guarded_http import HTTP_ERRORS, GuardedSession, guarded_session, open_url
+from rvm_client.net.guarded_http import (
+    HTTP_ERRORS,
+    Dialler,
+    GuardedSession,
+    guarded_session,
+    open_url,
+)
 from rvm_client.net.retries import (
     Backoff,
     TransientError,
@@ -15,6 +21,7 @@ __all__ = [
     "HTTP_ERRORS",
     "Backoff",
     "Deadline",
+    "Dialler",
     "GuardedSession",
     "TransientError",
     "acceptable_url",

@@ -12,6 +12,7 @@ The ranges are those of IANA's registries of special-purpose addresses. They are
 instead of read from `ipaddress.is_global`, whose answer differs between Python versions.
 """
 
+import re
 import socket
 import unicodedata
 from collections.abc import Sequence
@@ -69,6 +70,11 @@ _IPV4_IN_IPV6 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 # Bits 32 to 63 of an ISATAP address, RFC 5214: an IPv4 address follows.
 _ISATAP_MARKS = (0x00005EFE, 0x02005EFE)
 
+# What may be shown of a host and of a file's name. Longer ones are cut, and so is all that follows
+# a character that has a meaning in URLs.
+_HOST_IN_TEXT = re.compile(r"(?:[\w.-]{1,100}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5}(?!\d))?")
+_NAME_IN_TEXT = re.compile(r"[\w.~ ()+-]{1,60}")
+
 
 def refusal(address: Address) -> str | None:
     """The kind of address that `address` is, if it must not be connected to, else None."""
@@ -114,7 +120,7 @@ def acceptable_url(url: str, *, allow_private_addresses: bool = False) -> str:
     stripped = url.strip()
     parts = _split(stripped)
     if parts.scheme not in SCHEMES:
-        given = f"{parts.scheme}:" if parts.scheme else "no scheme"
+        given = f"{parts.scheme[:12]}:" if parts.scheme else "no scheme"
         raise UsageError(f"the URL must start with http:// or https://, got {given}")
     host = _host(parts)
     if not allow_private_addresses:
@@ -123,13 +129,21 @@ def acceptable_url(url: str, *, allow_private_addresses: bool = False) -> str:
 
 
 def redacted_url(url: str) -> str:
-    """Host and path of a URL for a message; never its query, which may be a signature."""
-    try:
-        parts = urlsplit(url)
-        where = parts.netloc.rpartition("@")[2] + parts.path
-    except ValueError:
-        return "the URL"
-    return where if len(where) <= 120 else where[:117] + "..."
+    """The host and the last name of the path, for a message: "cdn.example/.../clip.mp4".
+
+    Anything else may be a signature or a token: the query, folders, what follows a semicolon.
+    The text is read as loosely as others may read it: it need be no URL at all.
+    """
+    text = re.split(r"[?#;&=]", url.strip(), maxsplit=1)[0].replace("\\", "/")
+    before, slashes, after = text.partition("//")
+    place, _, path = (after if slashes else f"/{before}").partition("/")
+    *folders, name = path.split("/")
+    host = _HOST_IN_TEXT.match(place.rpartition("@")[2])
+    shown = _NAME_IN_TEXT.match(name)
+    where = [host[0]] if host else []
+    where += ["..."] if any(folders) else []
+    where += [shown[0]] if shown else []
+    return "/".join(where) or "the URL"
 
 
 def _split(url: str) -> SplitResult:
@@ -150,7 +164,7 @@ def _host(parts: SplitResult) -> str:
     if not host:
         raise UsageError("the URL has no host; write it as https://host/path")
     if any(c.isspace() or c in '%<>"^`{|}' for c in host):
-        raise UsageError(f"the URL's host {host!r} is not a host name")
+        raise UsageError(f"the URL's host {_shown(host)!r} is not a host name")
     return host
 
 
@@ -180,7 +194,11 @@ def _refuse_unless_public(host: str, address: Address) -> None:
 
 def _refused(host: str, kind: str) -> UsageError:
     # The address itself stays out of the message: it would tell a stranger about the inside.
-    return UsageError(f"{host!r} is {kind} address; only public addresses may be fetched")
+    return UsageError(f"{_shown(host)!r} is {kind} address; only public addresses may be fetched")
+
+
+def _shown(host: str) -> str:
+    return redacted_url(f"//{host}")
 
 
 def _last_32_bits(address: IPv6Address) -> IPv4Address:

@@ -1,4 +1,4 @@
-"""A limit on the time that a download may take, and a way to stop it from another thread.
+"""A limit on the time that a transfer or a whole job may take, and a way to stop it from outside.
 
 A socket's own time limit starts anew with each byte, so a server that sends one byte a second
 never meets it. A `Deadline` watches from a thread of its own: when the time is over, or
@@ -12,23 +12,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rvm_client.closing import Closing
-from rvm_client.errors import DownloadError, StoppedError
+from rvm_client.errors import OverdueError, RvmError, StoppedError
 
 _POLL_S = 0.05
 
 
 class Deadline(Closing):
-    """Runs out after `timeout_s`, or when `cancelled` is set. Use it as a context manager."""
+    """Runs out after `timeout_s`, or when `cancelled` is set. Use it as a context manager.
 
-    def __init__(self, timeout_s: float, cancelled: threading.Event | None = None) -> None:
-        self._timeout_s = timeout_s
+    Args:
+        timeout_s: how long; may be infinite.
+        cancelled: set by another thread to stop before.
+        overdue: makes the error that says what took too long.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float,
+        cancelled: threading.Event | None = None,
+        overdue: Callable[[], RvmError] | None = None,
+    ) -> None:
+        self._overdue = overdue or (lambda: OverdueError(f"it took longer than {timeout_s:g} s"))
         self._ends_at_s = time.monotonic() + timeout_s
         self._cancelled = cancelled or threading.Event()
         self._interrupts: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._finished = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="download deadline", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -45,16 +56,14 @@ class Deadline(Closing):
         """Go on, or raise.
 
         Raises:
+            OverdueError: the time is over; or what `overdue` makes.
             StoppedError: somebody asked to stop.
-            DownloadError: the time is over.
         """
-        if self._cancelled.is_set():
-            raise StoppedError("the transfer was stopped before it was done")
+        # In this order: who sets `cancelled` because the time is over is told so.
         if not self.remaining_s:
-            raise DownloadError(
-                f"the download took longer than the limit of {self._timeout_s:g} s; "
-                "use a smaller file or a faster server"
-            )
+            raise self._overdue()
+        if self._cancelled.is_set():
+            raise StoppedError("the work was stopped before it was done")
 
     def sleep(self, seconds: float) -> None:
         """Wait, at most until it runs out. Raises as `check` does."""

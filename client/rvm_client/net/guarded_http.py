@@ -1,4 +1,4 @@
-"""HTTP to strangers' servers: every connection is checked, bounded in time and breakable.
+"""HTTP whose every connection is checked, bounded in time and breakable.
 
 The guard sits where the socket is made. urllib3 asks for a connection to a name; `Dialler`
 looks the name up, checks the addresses and connects to one of those, so the address that is
@@ -21,7 +21,7 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 
 from rvm_client import __version__
 from rvm_client.closing import Closing
@@ -55,13 +55,27 @@ class Dialler(Closing):
         """Forget the connections: the deadline breaks them no more."""
         self._breakable.close()
 
+    @property
+    def pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        """urllib3's pools by scheme, with connections that are made here."""
+        return {"http": self.pool(HTTPConnectionPool), "https": self.pool(HTTPSConnectionPool)}
+
+    def pool(self, kind: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        """`kind` of pool, whose connections are made here."""
+
+        def new_connection(connection: HTTPConnection) -> socket.socket:
+            return self.connect(connection._dns_host, connection.port)
+
+        dialled = type("DialledConnection", (kind.ConnectionCls,), {"_new_conn": new_connection})
+        return type("DialledPool", (kind,), {"ConnectionCls": dialled})
+
     def connect(self, host: str, port: int) -> socket.socket:
         """A connection to the first public address of `host` that answers.
 
         Raises:
             UsageError: `host` has an address that is not public.
             OSError: it has no address, or none answers within the limit.
-            StoppedError, DownloadError: see `Deadline.check`.
+            RvmError: see `Deadline.check`.
         """
         failure: OSError | None = None
         for address in self._resolve(host, port):
@@ -132,7 +146,7 @@ class GuardedSession(requests.Session):
 class _GuardedAdapter(HTTPAdapter):
     def __init__(self, dialler: Dialler) -> None:
         super().__init__()
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(dialler)
+        self.poolmanager.pool_classes_by_scheme = dialler.pools
 
     def proxy_manager_for(self, proxy: str, **_: Any) -> Any:
         raise requests.exceptions.ProxyError(f"no proxy is used, got {len(proxy)} characters")
@@ -202,24 +216,6 @@ def _redirected(url: str, location: str, *, allow_private_addresses: bool) -> st
             f"{redacted_url(url)} redirects from https to http, which is not followed"
         )
     return target
-
-
-def _guarded_pools(dialler: Dialler) -> dict[str, type[HTTPConnectionPool]]:
-    class PlainConnection(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return dialler.connect(self._dns_host, self.port)
-
-    class SecureConnection(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return dialler.connect(self._dns_host, self.port)
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = PlainConnection
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    return {"http": PlainPool, "https": SecurePool}
 
 
 @contextmanager

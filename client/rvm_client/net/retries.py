@@ -1,6 +1,6 @@
 """Trying again: what is worth it, how often, and how long to wait for it."""
 
-import threading
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,13 +10,9 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    sleep_using_event,
     stop_after_attempt,
     stop_before_delay,
-    wait_exponential,
-    wait_random,
 )
-from tenacity.stop import stop_base
 from urllib3.exceptions import InvalidHeader
 
 from rvm_client.errors import RvmError
@@ -36,6 +32,17 @@ class Backoff:
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
     longest_retry_after_s: float = 60.0  # a server that asks for more is asked again after this
+
+    def wait_s(self, attempt: int, asked_s: float | None = None) -> float:
+        """Seconds to wait after the attempt of that number, from 1 on.
+
+        Args:
+            attempt: its number.
+            asked_s: what the server asked for.
+        """
+        doubled_s = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
+        jitter_s = random.uniform(0, self.first_wait_s)
+        return max(doubled_s + jitter_s, min(asked_s or 0.0, self.longest_retry_after_s))
 
 
 class TransientError(RvmError):
@@ -66,40 +73,34 @@ def with_retries(
     action: Callable[[], T],
     failure: type[RvmError],
     backoff: Backoff,
-    *,
-    cancelled: threading.Event | None = None,
-    deadline: Deadline | None = None,
+    deadline: Deadline,
 ) -> T:
     """Call `action` until it does not raise `TransientError`.
 
-    A wait ends when `cancelled` is set; `action` is what raises `StoppedError` then. With a
-    `deadline` it ends as `Deadline.sleep` does, and is not begun if it would outlast it.
+    A wait ends as `Deadline.sleep` does, and is not begun if it would outlast the deadline.
 
     Raises:
-        RvmError: of the kind `failure`, with the last reason, when all attempts are used up.
+        RvmError: of the kind `failure`, with the last reason, when all attempts are used up; or
+            as `Deadline.check`.
     """
-    stop: stop_base = stop_after_attempt(backoff.attempts)
-    sleep: Callable[[float], None] = sleep_using_event(cancelled or threading.Event())
-    if deadline is not None:
-        # There is no sense in waiting for an attempt that the deadline will not allow.
-        stop, sleep = stop | stop_before_delay(deadline.remaining_s), deadline.sleep
     retrying = Retrying(
         retry=retry_if_exception_type(TransientError),
-        stop=stop,
+        # There is no sense in waiting for an attempt that the deadline will not allow.
+        stop=stop_after_attempt(backoff.attempts) | stop_before_delay(deadline.remaining_s),
         wait=lambda state: _wait_s(state, backoff),
-        sleep=sleep,
+        sleep=deadline.sleep,
         reraise=True,
     )
     try:
         return retrying(action)
     except TransientError as exc:
+        # What the deadline broke looks like any other failure.
+        deadline.check()
         attempt = retrying.statistics["attempt_number"]
         raise failure(f"{exc}; given up at attempt {attempt}") from exc
 
 
 def _wait_s(state: RetryCallState, backoff: Backoff) -> float:
-    doubling = wait_exponential(multiplier=backoff.first_wait_s, max=backoff.longest_wait_s)
-    wait = doubling + wait_random(0, backoff.first_wait_s)
     failure = state.outcome.exception() if state.outcome else None
     asked_s = failure.retry_after_s if isinstance(failure, TransientError) else None
-    return max(wait(state), min(asked_s or 0.0, backoff.longest_retry_after_s))
+    return backoff.wait_s(state.attempt_number, asked_s)

@@ -4,9 +4,9 @@ Run as a script, with the standard library only: `guard.py LIMIT_S PREFIX FOLDER
 
 It starts COMMAND in a process group of its own, writes its process id to stdout, and ends it when
 the line `stop` or `kill` comes on stdin, or when our process is gone, however it died. At the end
-the whole group is killed and the /dev/shm segments with PREFIX are removed; FOLDER too if nobody
-is left to read the log in it. The exit status is COMMAND's, or 128 + the signal that ended it.
-FOLDER/server.log is COMMAND's log, our stderr.
+the whole group is killed, and the /dev/shm segments with PREFIX are removed and what the server's
+Python backend made in /tmp; FOLDER too if nobody is left to read the log in it. The exit status is
+COMMAND's, or 128 + the signal that ended it. FOLDER/server.log is COMMAND's log, our stderr.
 
 A process of its own, because a process that is killed hard cannot clean up, and because
 PR_SET_PDEATHSIG follows the thread that started a child: here that is the only one.
@@ -14,6 +14,7 @@ PR_SET_PDEATHSIG follows the thread that started a child: here that is the only 
 
 import contextlib
 import ctypes
+import fcntl
 import math
 import os
 import select
@@ -32,6 +33,11 @@ LOST_TICKS = 5
 # time out, which has been seen to take 8 s.
 DRAINED = b"Found 0 live models and 0 in-flight"
 DRAINED_GRACE_S = 0.5
+# Triton's Python backend makes a folder for environments here, whatever TMPDIR says, and leaves it
+# when it is killed. Our models have none, so that it stays empty.
+ENVIRONMENTS = (Path("/tmp"), "python_env_*")
+ENVIRONMENT_LINK = "python_env"
+ENVIRONMENT_WITHIN_S = 10.0
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -42,16 +48,54 @@ def main(arguments: list[str]) -> int:
     parent = os.getppid()
     # Orphans of the server come to us, so that we can wait until they are gone.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    environment = Environment(Path(folder))
     server = spawn(command)
     print(server, flush=True)
     try:
-        status = watch(server, parent, Path(folder) / "server.log", float(limit_s))
+        status = watch(server, parent, Path(folder) / "server.log", float(limit_s), environment)
     finally:
         end_group(server)
         remove_segments(prefix)
+        remove_environment(Path(folder))
     if os.getppid() != parent or "" in read_orders(0):
         shutil.rmtree(folder, ignore_errors=True)
     return status
+
+
+class Environment:
+    """Finds the server's folder for environments: a new one that no other guard has locked.
+
+    Two that start at the same moment may take each other's; both folders are empty and go when
+    their server has started long since. FOLDER gets a link to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        parent, self._pattern = ENVIRONMENTS
+        self._parent, self._link = parent, folder / ENVIRONMENT_LINK
+        self._known = set(parent.glob(self._pattern))
+        self._ends_s = time.monotonic() + ENVIRONMENT_WITHIN_S
+
+    def look(self) -> None:
+        """Look once; to be called again and again."""
+        if self._link.is_symlink() or time.monotonic() > self._ends_s:
+            return
+        for path in sorted({*self._parent.glob(self._pattern)} - self._known):
+            self._known.add(path)
+            if lock(path):
+                self._link.symlink_to(path)
+                return
+
+
+def lock(folder: Path) -> bool:
+    """Lock a folder of this user for the life of this process; False: it is not to be had."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                return True
+        os.close(descriptor)
+    return False
 
 
 def spawn(command: list[str]) -> int:
@@ -76,7 +120,7 @@ def spawn(command: list[str]) -> int:
     os._exit(127)
 
 
-def watch(server: int, parent: int, log: Path, limit_s: float) -> int:
+def watch(server: int, parent: int, log: Path, limit_s: float, environment: "Environment") -> int:
     """Wait for the server's end, and bring it about when asked. Returns its exit status."""
     deadline, drained, ticks_lost = math.inf, False, 0
     while True:
@@ -99,6 +143,7 @@ def watch(server: int, parent: int, log: Path, limit_s: float) -> int:
             # A closed stdin is always readable: without this pause the loop would spin.
             time.sleep(TICK_S)
         limit_log()
+        environment.look()
 
 
 def has_lost_model(server: int) -> bool:
@@ -145,6 +190,19 @@ def remove_segments(prefix: str) -> None:
     """Remove the shared memory segments whose names start with `prefix`."""
     for segment in SEGMENT_FOLDER.glob(f"{prefix}*"):
         segment.unlink(missing_ok=True)
+
+
+def remove_environment(folder: Path) -> None:
+    """Remove the folder for environments, if empty, of the server whose own folder this is."""
+    with contextlib.suppress(OSError):
+        (folder / ENVIRONMENT_LINK).readlink().rmdir()
+
+
+def remove_traces(folder: Path) -> None:
+    """Remove a server's folder, and what it made elsewhere by the folder's name."""
+    remove_segments(f"{folder.name}-")
+    remove_environment(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def limit_log() -> None:

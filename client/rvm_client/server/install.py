@@ -12,13 +12,13 @@ import os
 import shutil
 import sys
 import sysconfig
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from rvm_client.errors import ConfigError
+from rvm_client.owned import OwnedFolder
 
 INSTALLED_BINARY = Path("/opt/tritonserver/bin/tritonserver")
 OWN_BACKEND = Path(__file__).parent / "backends" / "pytorch" / "model.py"
@@ -185,9 +185,9 @@ def prepare_backends(package: Path, cache_folder: Path | None) -> Path:
         return prepared
     try:
         prepared.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=prepared.parent, prefix=".new-") as scratch:
-            copy_backends(package, Path(scratch) / "backends")
-            publish(Path(scratch) / "backends", prepared)
+        with OwnedFolder(".new", prepared.parent) as scratch:
+            copy_backends(package, scratch.path / "backends")
+            publish(scratch.path / "backends", prepared)
     except OSError as exc:
         raise ConfigError(
             f"the folder {prepared.parent} cannot be written ({exc.strerror}); "

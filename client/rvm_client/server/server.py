@@ -11,20 +11,17 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
-from pathlib import Path
 
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerLostError, ServerStartError
+from rvm_client.owned import OwnedFolder
 from rvm_client.server import guard
 from rvm_client.server.access import AccessKey, is_exposed
 from rvm_client.server.command import server_arguments, server_command
@@ -61,10 +58,11 @@ class TritonServer(Closing):
         """Start the process; use `TritonServer.start`, which also waits until it is ready."""
         self.options = options
         self.ports = ports
-        self.name = f"rvm-{uuid.uuid4().hex[:12]}"
         self._follower: LogFollower | None = None
         self._stop_lock = threading.Lock()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        self._owned = OwnedFolder("rvm-server", remove=guard.remove_traces)
+        self._folder = self._owned.path
+        self.name = self._folder.name
         self._log = self._folder / "server.log"
         self._key = AccessKey(ports.grpc) if is_exposed(options.host) else None
         try:
@@ -73,7 +71,7 @@ class TritonServer(Closing):
             if options.log_stream is not None:
                 self._follower = LogFollower(self._log, options.log_stream)
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._owned.close()
             raise
 
     @classmethod
@@ -221,6 +219,8 @@ class TritonServer(Closing):
                 cwd="/",
                 # Ctrl-C goes to a whole session; only we decide when the server ends.
                 start_new_session=True,
+                # The folder is owned until guard and server are gone, too.
+                pass_fds=[self._owned.descriptor],
             )
 
     def _read_pid(self) -> int:
@@ -270,7 +270,7 @@ class TritonServer(Closing):
         if self._guard.returncode is not None and self._guard.returncode < 0:
             # The guard itself was killed, so it has not cleaned up.
             kill_group(self.pid)
-            guard.remove_segments(self.segment_prefix)
+            guard.remove_traces(self._folder)
         if self._follower is not None:
             self._follower.close()
         if self._key is not None:
@@ -279,7 +279,7 @@ class TritonServer(Closing):
             assert pipe is not None
             with contextlib.suppress(OSError):
                 pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.close()
 
 
 class PortTakenError(ServerStartError):

@@ -105,16 +105,12 @@ def _s3_store(settings: Settings) -> Store:
     return _boto3_store(bucket)
 
 
-def _boto3_store(bucket: S3Bucket, *, allow_private_addresses: bool | None = None) -> Store:
-    """With None for a bucket of the worker's own, which may be anywhere."""
+def _boto3_store(bucket: S3Bucket, *, allow_private_addresses: bool = True) -> Store:
     try:
         from rvm_client.upload.s3 import S3Store
-        from rvm_client.upload.s3_guard import GuardedRequests
     except ImportError as exc:
         raise _missing_package("boto3") from exc
-    if allow_private_addresses is None:
-        return S3Store(bucket)
-    return S3Store(bucket, GuardedRequests(allow_private_addresses=allow_private_addresses))
+    return S3Store(bucket, allow_private_addresses=allow_private_addresses)
 
 
 def _cloudinary_variables(settings: Settings) -> _Variables:

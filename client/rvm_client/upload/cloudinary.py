@@ -7,6 +7,8 @@ A chunk that fails is sent again under the same upload id, which Cloudinary allo
 import threading
 import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,8 @@ from cloudinary.api_client import call_api
 from rvm_client.errors import ConfigError, UploadError
 from rvm_client.net import (
     Backoff,
+    Deadline,
+    Dialler,
     TransientError,
     is_transient_status,
     parse_retry_after,
@@ -28,14 +32,14 @@ from rvm_client.upload.store import (
     ProgressMeter,
     Store,
     UploadRequest,
-    raise_if_cancelled,
     read_blocks,
 )
 
 BACKOFF = Backoff()
 # Cloudinary answers the last chunk only after it has put the video together. The time to
 # connect is also the limit for a write that does not move.
-_UPLOAD_TIMEOUT = urllib3.Timeout(connect=30, read=300)
+_CONNECT_TIMEOUT_S = 30
+_UPLOAD_TIMEOUT = urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=120)
 _CHECK_TIMEOUT = urllib3.Timeout(connect=10, read=30)
 
 
@@ -88,19 +92,22 @@ class CloudinaryStore(Store):
         self.max_file_bytes = max_file_bytes
         self._account = account
 
-    def check(self) -> None:
+    def _check(self, deadline: Deadline) -> None:
         """Ask Cloudinary's API whether it knows the account.
 
         Raises:
             ConfigError: if it refuses the credentials.
             UploadError: if it cannot be reached.
         """
-        with_retries(self._ping, UploadError, BACKOFF)
+        with _connected(deadline):
+            with_retries(self._ping, UploadError, BACKOFF, deadline)
 
-    def _send(
-        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
-    ) -> str:
+    def _send(self, request: UploadRequest, meter: ProgressMeter, deadline: Deadline) -> str:
         """Progress moves as chunks are confirmed."""
+        with _connected(deadline):
+            return self._send_chunks(request, meter, deadline)
+
+    def _send_chunks(self, request: UploadRequest, meter: ProgressMeter, deadline: Deadline) -> str:
         upload_id = uuid.uuid4().hex
         sent_bytes = 0
         answer: dict[str, Any] = {}
@@ -111,7 +118,7 @@ class CloudinaryStore(Store):
                     f"bytes {sent_bytes}-{sent_bytes + len(chunk) - 1}/{meter.total_bytes}"
                 ),
             }
-            answer = self._send_with_retries(request, chunk, headers, cancelled)
+            answer = self._send_with_retries(request, chunk, headers, deadline)
             sent_bytes += len(chunk)
             meter.reached(sent_bytes)
         return self._stored_url(answer, meter.total_bytes)
@@ -121,16 +128,16 @@ class CloudinaryStore(Store):
         request: UploadRequest,
         chunk: bytes,
         headers: dict[str, str],
-        cancelled: threading.Event,
+        deadline: Deadline,
     ) -> dict[str, Any]:
         def send() -> dict[str, Any]:
-            raise_if_cancelled(cancelled)
-            return self._send_chunk(request, chunk, headers)
+            deadline.check()
+            return self._send_chunk(request, chunk, headers, deadline)
 
-        return with_retries(send, UploadError, BACKOFF, cancelled=cancelled)
+        return with_retries(send, UploadError, BACKOFF, deadline)
 
     def _send_chunk(
-        self, request: UploadRequest, chunk: bytes, headers: dict[str, str]
+        self, request: UploadRequest, chunk: bytes, headers: dict[str, str], deadline: Deadline
     ) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = uploader.upload_large_part(
@@ -143,6 +150,8 @@ class CloudinaryStore(Store):
                 **self._account.sdk_options(),
             )
         except cloudinary.exceptions.Error as exc:
+            # An answer that the deadline broke off may look like any other.
+            deadline.check()
             raise self._our_error(exc) from exc
         if _answers.last_status != 200:  # the SDK takes any JSON without an "error" for success
             raise self._our_error(answer)
@@ -206,8 +215,12 @@ def _public_id(request: UploadRequest) -> str:
 
 
 class _Answers(threading.local):
-    """What this thread's last request was answered; a status of None is no answer at all."""
+    """This thread's connections, and what its last request was answered.
 
+    A status of None is no answer at all.
+    """
+
+    connections: urllib3.PoolManager
     last_status: int | None = None
     last_retry_after_s: float | None = None
 
@@ -215,19 +228,28 @@ class _Answers(threading.local):
 _answers = _Answers()
 
 
+@contextmanager
+def _connected(deadline: Deadline) -> Iterator[None]:
+    """Let this thread's requests go over connections that the deadline breaks."""
+    with Dialler(deadline, _CONNECT_TIMEOUT_S, allow_private_addresses=True) as dialler:
+        _answers.connections = urllib3.PoolManager(**cloudinary.CERT_KWARGS)
+        _answers.connections.pool_classes_by_scheme = dialler.pools
+        try:
+            yield
+        finally:
+            _answers.connections.clear()
+
+
 class _AnswerKeepingConnector:
-    """The SDK's HTTP connector, with a memory.
+    """In place of the SDK's HTTP connector: each thread's own, with a memory.
 
     The SDK's errors carry neither the status of an answer that is not JSON, nor Retry-After.
     """
 
-    def __init__(self, connector: Any) -> None:
-        self._connector = connector
-
     def request(self, *args: Any, **kwargs: Any) -> Any:
         _answers.last_status = _answers.last_retry_after_s = None
         # urllib3 would try a refused connection again at once, three times.
-        response = self._connector.request(*args, retries=False, **kwargs)
+        response = _answers.connections.request(*args, retries=False, **kwargs)
         _answers.last_status = response.status
         _answers.last_retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
         return response
@@ -235,4 +257,4 @@ class _AnswerKeepingConnector:
 
 # The SDK has one connector per module for the whole process, and no option to pass another.
 for _module in (uploader, call_api):
-    _module._http = _AnswerKeepingConnector(_module._http)
+    _module._http = _AnswerKeepingConnector()

@@ -2,16 +2,15 @@
 
 import os
 import tempfile
-import threading
-import uuid
 from pathlib import Path
 
 from rvm_client.errors import ConfigError, UploadError
+from rvm_client.net import Deadline
+from rvm_client.owned import part_file
 from rvm_client.upload.store import (
     ProgressMeter,
     Store,
     UploadRequest,
-    raise_if_cancelled,
     read_blocks,
 )
 
@@ -26,7 +25,7 @@ class LocalStore(Store):
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    def check(self) -> None:
+    def _check(self, _deadline: Deadline) -> None:
         """Raises: ConfigError: if the folder cannot be made or written to."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -37,31 +36,24 @@ class LocalStore(Store):
                 f"the upload folder {self._folder} cannot be written to: {exc.strerror}"
             ) from exc
 
-    def _send(
-        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
-    ) -> str:
+    def _send(self, request: UploadRequest, meter: ProgressMeter, deadline: Deadline) -> str:
         """The file appears under its name only when it is whole."""
         target = self._folder / request.key
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_whole(request.path, target, meter, cancelled)
+            _copy_whole(request.path, target, meter, deadline)
         except OSError as exc:
             raise UploadError(f"{target} could not be written: {exc.strerror}") from exc
         return target.as_uri()
 
 
-def _copy_whole(
-    source: Path, target: Path, meter: ProgressMeter, cancelled: threading.Event
-) -> None:
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as copy:
+def _copy_whole(source: Path, target: Path, meter: ProgressMeter, deadline: Deadline) -> None:
+    with part_file(target) as part:
+        with part.path.open("wb") as copy:
             for block in read_blocks(source, _BLOCK_BYTES):
-                raise_if_cancelled(cancelled)
+                deadline.check()
                 copy.write(block)
                 meter.reached(copy.tell())
             copy.flush()
             os.fsync(copy.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+        part.publish(target)

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvm_client.errors import StoppedError, UploadError, UsageError
+from rvm_client.errors import UploadError, UsageError
+from rvm_client.net import Deadline
 
 # Small, so that progress moves often and a broken connection costs little. S3 takes no smaller
 # part but the last than 5 MiB, and Cloudinary no smaller chunk than 5 MB.
 CHUNK_BYTES = 6 * 1000 * 1000
+# To find out at the start whether a store would take a file.
+_CHECK_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,6 @@ class Store(ABC):
     name: str
     max_file_bytes: int | None = None
 
-    @abstractmethod
     def check(self) -> None:
         """Make sure, cheaply, that the store would take a file.
 
@@ -117,38 +119,51 @@ class Store(ABC):
             UploadError: if it cannot be reached.
         """
 
+        def overdue() -> UploadError:
+            return UploadError(f"{self.name} did not answer within {_CHECK_TIMEOUT_S:g} s")
+
+        with Deadline(_CHECK_TIMEOUT_S, overdue=overdue) as deadline:
+            self._check(deadline)
+
     def upload(
         self,
         request: UploadRequest,
         *,
         on_progress: ProgressCallback | None = None,
         cancelled: threading.Event | None = None,
+        timeout_s: float = 180.0,
     ) -> UploadResult:
         """Store one file whole, or leave nothing of it behind that can be seen.
 
         `on_progress` may be called from another thread, never twice at once; it starts at 0,
         never goes back, and reaches the total only when the store has confirmed the file.
+        `timeout_s` is for everything, waits between attempts included.
 
         Raises:
             UploadError: if the file could not be stored.
             StoppedError: soon after `cancelled` was set.
         """
+
+        def overdue() -> UploadError:
+            return UploadError(
+                f"the upload to {self.name} took longer than the limit of {timeout_s:g} s "
+                "(RVM_UPLOAD_TIMEOUT_S); the store may be down or slow"
+            )
+
         meter = ProgressMeter(file_bytes(request.path), on_progress)
-        url = self._send(request, meter, cancelled or threading.Event())
+        with Deadline(timeout_s, cancelled, overdue) as deadline:
+            deadline.check()
+            url = self._send(request, meter, deadline)
         meter.finished()
         return UploadResult(url, meter.total_bytes, self.name)
 
     @abstractmethod
-    def _send(
-        self, request: UploadRequest, meter: ProgressMeter, cancelled: threading.Event
-    ) -> str:
-        """Do what `upload` says, and return the file's URL."""
+    def _check(self, deadline: Deadline) -> None:
+        """Do what `check` says, and no longer than the deadline allows."""
 
-
-def raise_if_cancelled(cancelled: threading.Event) -> None:
-    """Raises: StoppedError: if the event is set."""
-    if cancelled.is_set():
-        raise StoppedError("the upload was stopped before it was done")
+    @abstractmethod
+    def _send(self, request: UploadRequest, meter: ProgressMeter, deadline: Deadline) -> str:
+        """Do what `upload` says, no longer than the deadline allows, and return the file's URL."""
 
 
 def file_bytes(path: Path) -> int:

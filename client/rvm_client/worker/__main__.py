@@ -14,12 +14,15 @@ cannot begin, and 4 where Triton did not start, at first or anew.
 import importlib.util
 import shutil
 import sys
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError
 from rvm_client.machine import share_one_heap, stop_on_signals
+from rvm_client.owned import sweep
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
 from rvm_client.worker.cold_start import ColdStart
 
@@ -43,6 +46,8 @@ def _run(settings: Settings, cold_start: ColdStart) -> int:
     """Take jobs until told to stop. Returns the exit status."""
     if importlib.util.find_spec("runpod") is None:
         raise ConfigError("runpod is not installed: pip install 'rvm-triton[worker]'")
+    # What killed workers left goes before the first job, not only with it.
+    sweep(Path(tempfile.gettempdir()), "rvm-job-")
     with ExitStack() as stack:
         starting = None
         if settings.triton_url is None:

@@ -70,9 +70,12 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
             store=store,
             download_limits=DownloadLimits(
                 max_bytes=settings.max_download_bytes,
+                total_timeout_s=settings.download_timeout_s,
                 allow_private_addresses=settings.allow_private_addresses,
             ),
             limits=limits,
+            upload_timeout_s=settings.upload_timeout_s,
+            job_timeout_s=settings.job_timeout_s,
         )
         _register_checks(context, cold_start)
         watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))

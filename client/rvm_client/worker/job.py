@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rvm_client.errors import UsageError
+from rvm_client.net import redacted_url
 from rvm_client.options import (
     AUTO_LONGEST_SIDE_PIXELS,
     QUALITY_LONGEST_SIDE_PIXELS,
@@ -82,6 +83,9 @@ _NAME = r"[. ]*[\w\-][\w\-. ]*"
 _FOLDER = rf"^{_NAME}(/{_NAME})*$"
 
 _BUCKET = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,254}$"
+
+# What has no mark of a URL.
+_PLAIN = re.compile(r"[^/\\?#;&=@:%]*|#\w*")
 
 Speed = Literal["fast", "quality", "best"]
 
@@ -294,14 +298,22 @@ def _sentence(error: ErrorDetails) -> str:
         model, field = Trim, str(error["loc"][1])
         path = f"trim.{field}"
     if error["type"] == "extra_forbidden":
-        return f"there is no field {path!r}; the fields are {', '.join(model.model_fields)}"
+        return f"there is no field {_shown(path)}; the fields are {', '.join(model.model_fields)}"
     if error["type"] == "missing":
         return f"{path} is missing; it must be {_ALLOWED[field]}"
     return f"{path} is {_shown(error['input'])}; it must be {_ALLOWED[field]}"
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON would show it, cut short, without what may be a secret in a URL."""
+    """The value in a message, cut short, without what may be a secret.
+
+    A text with any of the marks of a URL, as it may be written, is shown as one.
+    """
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        value = redacted_url(value)
     text = repr(value)
-    text = text.partition("?")[0] + "?..." if is_url(text) and "?" in text else text
     return text if len(text) <= 80 else text[:77] + "..."

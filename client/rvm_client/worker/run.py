@@ -1,6 +1,6 @@
 """One job from its URL to its result: download -> matte -> upload, in a folder of its own."""
 
-import tempfile
+import functools
 import threading
 import time
 import uuid
@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
-from rvm_client.errors import UploadError
+from rvm_client.errors import OverdueError, StoppedError, UploadError
 from rvm_client.matte import MattingModel
+from rvm_client.net import Deadline
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
+from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, bucket_store, presigned_store
 from rvm_client.worker.job import BACKGROUND_NAME, Job
@@ -21,6 +23,8 @@ from rvm_client.worker.messages import DownloadMessages, UploadMessages, process
 
 _PREVIEW_TYPE = "image/jpeg"
 _SOURCE_NAME = "source"
+# A store that failed gets one more chance after this: what was matted took longer.
+_UPLOAD_PAUSE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class JobContext:
     store: Store
     download_limits: DownloadLimits
     limits: Limits
+    upload_timeout_s: float
+    job_timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class JobReport:
 
     message: Callable[[str], None]
     cancelled: threading.Event
-    frames: Callable[[float, float], None]
+    frames: Callable[[float, float], None] = lambda _started_s, _fetched_s: None
     """Called when frames are done, with the times at which the job began and its source was there
     (time.monotonic)."""
 
@@ -53,16 +59,36 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
     Raises:
         RvmError: with a sentence for the user.
     """
+
+    def overdue() -> OverdueError:
+        return OverdueError(
+            f"the job took longer than the limit of {context.job_timeout_s:g} s "
+            "(RVM_JOB_TIMEOUT_S); use a shorter or smaller video, or raise the limit and RunPod's "
+            "execution timeout"
+        )
+
+    with (
+        Deadline(context.job_timeout_s, report.cancelled, overdue) as deadline,
+        deadline.interrupting(report.cancelled.set),
+    ):
+        try:
+            return _run(job, context, report)
+        except StoppedError:
+            deadline.check()
+            raise
+
+
+def _run(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
     started_s = time.monotonic()
     store = _store(job, context)
-    with tempfile.TemporaryDirectory(prefix="rvm-job-") as name:
-        folder = Path(name)
+    with OwnedFolder("rvm-job") as owned:
+        folder = owned.path
         fetched_s = _fetch(job, folder, context, report)
         frames = partial(report.frames, started_s, time.monotonic())
         matted = _matte(job, folder, context, report, frames)
         files = _fitting_files(matted, store, context.limits, report)
         upload_started_s = time.monotonic()
-        stored = _upload(job, files, store, report)
+        stored = _upload(job, files, store, context, report)
         now_s = time.monotonic()
         seconds = {
             "download": fetched_s,
@@ -181,7 +207,7 @@ def _fitting_files(
 
 
 def _upload(
-    job: Job, files: _ResultFiles, store: Store, report: JobReport
+    job: Job, files: _ResultFiles, store: Store, context: JobContext, report: JobReport
 ) -> dict[FileRole, UploadResult]:
     """Store the files one after the other; their names share the start."""
     name = uuid.uuid4().hex
@@ -194,7 +220,20 @@ def _upload(
             name=name if role is FileRole.OUTPUT else f"{name}-{role.value}",
             content_type=files.content_type(role),
         )
-        results[role] = store.upload(request, on_progress=messages, cancelled=report.cancelled)
+        store_file = functools.partial(
+            store.upload,
+            request,
+            on_progress=messages,
+            cancelled=report.cancelled,
+            timeout_s=context.upload_timeout_s,
+        )
+        try:
+            results[role] = store_file()
+        except UploadError:
+            report.message(f"{store.name} failed; the upload is tried once more")
+            # If it is set meanwhile, the upload stops at once.
+            report.cancelled.wait(_UPLOAD_PAUSE_S)
+            results[role] = store_file()
         messages.next_file(path)
     return results
 

@@ -326,6 +326,16 @@ def test_attempts_are_counted_and_the_last_reason_is_told(
     )
 
 
+@pytest.mark.parametrize("code", [404, 503, 599])
+def test_the_server_s_own_words_stay_out_of_the_message(
+    server: FaultyServer, target: Path, code: int
+) -> None:
+    server.answers(faults.raw(f"HTTP/1.1 {code} \x1b[31mtopsecret\x07\r\n\r\n".encode()))
+    error = refused(server, target, backoff=tries(1))
+    assert f"clip.mp4 answered {code}" in str(error)
+    assert str(error).isprintable()
+
+
 def test_a_body_that_is_always_too_short_fails(server: FaultyServer, target: Path) -> None:
     server.answers(faults.whole(b"short", {"Content-Length": "100"}))
     assert "the connection to" in str(refused(server, target, backoff=tries(2)))
@@ -641,7 +651,7 @@ def test_no_thread_or_descriptor_is_left(server: FaultyServer, target: Path) -> 
         server.answers(faults.redirect("/a"), faults.status(503), faults.file(CLIP))
         fetch(server, target)
     names = {thread.name for thread in threading.enumerate()}
-    assert not names & {"download deadline", "name look-up"}
+    assert not names & {"deadline", "name look-up"}
     assert open_descriptors() <= descriptors
 
 

@@ -5,6 +5,8 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from tests.support.inner_hosts import INNER_HOSTS
+from tests.support.signed_urls import SIGNED_TEXTS
 
 from rvm_client.errors import UsageError
 from rvm_client.net import acceptable_url, redacted_url
@@ -44,24 +46,14 @@ def test_what_is_public_here_is_public_to_python_too(address: str) -> None:
     assert ip_address(address).is_global or "5efe" in address or address.startswith("64:")
 
 
-SPELLINGS = [
-    "127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1",
-    "0177.0.0.1", "017700000001", "0", "localhost", "LOCALHOST", "localhost.", "a.localhost",
-    "１２７.0.0.1", "①②⑦.0.0.1", "127。0。0。1", "127．0．0．1", "ⓛocalhost",
-    "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-    "169.254.169.254", "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "[fd00:ec2::254]",
-    "[64:ff9b::169.254.169.254]", "10.0.0.1", "192.168.0.1", "100.64.0.1",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("host", SPELLINGS)
+@pytest.mark.parametrize("host", INNER_HOSTS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_inner_addresses_are_refused_in_every_spelling(host: str, scheme: str) -> None:
     with pytest.raises(UsageError, match="only public addresses may be fetched"):
         acceptable_url(f"{scheme}://{host}:8080/clip.mp4?token=secret")
 
 
-@pytest.mark.parametrize("host", SPELLINGS)
+@pytest.mark.parametrize("host", INNER_HOSTS)
 def test_a_private_network_may_be_allowed(host: str) -> None:
     url = f"http://{host}/clip.mp4"
     assert acceptable_url(url, allow_private_addresses=True) == url
@@ -157,14 +149,28 @@ def test_no_address_at_all_is_an_error_of_the_look_up(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://cdn.example:8443/a/b.mp4?sig=secret#x", "cdn.example:8443/a/b.mp4"),
+        ("https://cdn.example:8443/a/b.mp4?sig=secret#x", "cdn.example:8443/.../b.mp4"),
         ("https://me:secret@cdn.example/b.mp4", "cdn.example/b.mp4"),
+        ("https://[2001:db8::1]:80/b.mp4", "[2001:db8::1]:80/b.mp4"),
+        ("https://bücher.example/a/", "bücher.example/..."),
+        ("//cdn.example/b.mp4", "cdn.example/b.mp4"),
+        ("cdn.example/b.mp4", ".../b.mp4"),
         ("https://[::1", "the URL"),
+        ("", "the URL"),
     ],
 )
-def test_a_message_shows_host_and_path_only(url: str, shown: str) -> None:
+def test_a_message_shows_the_host_and_the_last_name_only(url: str, shown: str) -> None:
     assert redacted_url(url) == shown
 
 
-def test_a_long_path_is_cut() -> None:
-    assert len(redacted_url("https://cdn.example/" + "a" * 500)) == 120
+@pytest.mark.parametrize("text", SIGNED_TEXTS)
+def test_a_secret_is_not_shown_however_it_is_written(text: str) -> None:
+    assert "hidden" not in redacted_url(text)
+    assert redacted_url(text).isprintable()
+    with pytest.raises(UsageError) as refused:
+        acceptable_url(text.replace("https", "ftp").replace(".example", "|example"))
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_long_url_is_cut() -> None:
+    assert len(redacted_url(f"https://{'h' * 500}/{'a' * 500}")) == 161

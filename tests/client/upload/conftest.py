@@ -18,4 +18,4 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test can afford."""
     monkeypatch.setattr("rvm_client.upload.cloudinary.BACKOFF", QUICK)
     monkeypatch.setattr("rvm_client.upload.presigned.BACKOFF", QUICK)
-    monkeypatch.setattr("rvm_client.upload.s3.ATTEMPTS", QUICK.attempts)
+    monkeypatch.setattr("rvm_client.upload.s3.BACKOFF", QUICK)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 from tests.support import http_faults as faults
+from tests.support.inner_hosts import INNER_HOSTS
 from tests.support.put_server import PutServer
 from tests.support.uploads import QUICK, Reports, assert_stops_while_it_waits, make_request
 
@@ -99,15 +100,19 @@ def test_a_server_that_stays_broken_is_given_up(
     assert server.signature not in "".join(traceback.format_exception(e.value))
 
 
-def test_a_redirect_is_not_followed(server: PutServer, tmp_path: Path) -> None:
-    server.answers(
-        faults.status(307, headers={"Location": server.upload_url("/other.mp4")}), faults.usual()
-    )
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("inside", [None, "http://169.254.169.254/", "//10.0.0.1/"])
+def test_a_redirect_is_not_followed(
+    server: PutServer, tmp_path: Path, code: int, inside: str | None
+) -> None:
+    location = inside or server.upload_url("/other.mp4")
+    server.answers(faults.status(code, headers={"Location": location}), faults.usual())
 
-    with pytest.raises(UploadError, match="status 307"):
+    with pytest.raises(UploadError, match=f"status {code}"):
         make_store(server.upload_url("/out.mp4")).upload(make_request(tmp_path, 1000))
 
     assert server.stored == {}
+    assert len(server.requests) == 1
 
 
 def test_cancelled_within_the_file(server: PutServer, tmp_path: Path) -> None:
@@ -171,6 +176,12 @@ def test_errors_that_hold_the_url_are_not_chained(server: PutServer, tmp_path: P
         store.upload(make_request(tmp_path, 1000))
 
     assert server.signature not in "".join(traceback.format_exception(e.value))
+
+
+@pytest.mark.parametrize("host", INNER_HOSTS)
+def test_inner_addresses_are_refused_in_every_spelling(host: str) -> None:
+    with pytest.raises(UsageError, match=r"upload_url: .* only public addresses"):
+        presigned_store(f"https://{host}:8443/x?sig=hidden", allow_private_addresses=False)
 
 
 @pytest.mark.parametrize(
