@@ -127,7 +127,7 @@ def test_without_room_frames_go_in_messages_and_the_log_says_so(
 KILLED = """
 import sys, time
 import numpy as np
-from rvm_client.matte.session import MattingModel
+from rvm_client.matte import MattingModel
 from rvm_client.matte.transport import ChunkShape
 session = MattingModel(sys.argv[1]).session(0.5, ChunkShape(1, 64, 64))
 print(session.transport_name, flush=True)
