@@ -14,6 +14,7 @@
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
+      OutOfMemoryError  the memory of this machine ran out
       StoppedError     somebody asked to stop
 
 A message is one sentence that names the value and the likely fix. It is shown to users as
@@ -87,6 +88,12 @@ class HardwareEncoderError(OutputError):
 
 class UploadError(OutputError):
     """The result could not be stored."""
+
+
+class OutOfMemoryError(RvmError):
+    """The memory of this machine, or what this process may take of it, ran out."""
+
+    exit_code = 6
 
 
 class StoppedError(RvmError):
