@@ -27,6 +27,7 @@ _MAX_JPEG_PIXELS = 100_000_000
 # What Pillow raises over damaged files; it has no error of its own.
 _BROKEN_IMAGE = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,

@@ -17,6 +17,7 @@
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
+      OutOfMemoryError  the memory of this machine ran out
       StoppedError     somebody asked to stop
       OverdueError     it took longer than it may
 
@@ -119,6 +120,12 @@ class HardwareEncoderError(OutputError):
 
 class UploadError(OutputError):
     """The result could not be stored."""
+
+
+class OutOfMemoryError(RvmError):
+    """The memory of this machine, or what this process may take of it, ran out."""
+
+    exit_code = 6
 
 
 class StoppedError(RvmError):

@@ -12,16 +12,18 @@ import errno
 import functools
 import logging
 import math
+import mmap
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from rvm_client.config import Settings
-from rvm_client.errors import printable
+from rvm_client.errors import OutOfMemoryError, printable
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +32,15 @@ CGROUP_FOLDER = Path("/sys/fs/cgroup")
 _START_FIELD = 22 - 3
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
+
+# Less than this is hardly any memory: a few pictures of a video in HD.
+_SPARE_BYTES = 64 << 20
+# What Python says of a thread that cannot start, and the linker of a library that does not fit.
+_WANT_OF_MEMORY = (
+    "can't start new thread",
+    "failed to map segment",
+    "cannot allocate memory",
+)
 
 # The driver's control device; containers that are given a GPU have it too.
 _CONTROL_DEVICE = "nvidiactl"
@@ -83,6 +94,41 @@ def share_one_heap() -> None:
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def check_memory() -> None:
+    """To be asked where a library failed: those in C rarely say that it was for want of memory.
+
+    Raises:
+        MemoryError: there is hardly any left.
+    """
+    try:
+        mmap.mmap(-1, _SPARE_BYTES).close()
+    except OSError as exc:
+        raise MemoryError from exc
+
+
+@contextlib.contextmanager
+def naming_want_of_memory() -> Iterator[None]:
+    """The one place where want of memory becomes an error of ours.
+
+    Raises:
+        OutOfMemoryError: in place of what Python and its extensions raise.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ImportError, OSError) as exc:
+        if not _is_want_of_memory(exc):
+            raise
+        raise OutOfMemoryError(
+            "the memory that this process may take ran out; give it more, or scale the video down"
+        ) from exc
+
+
+def _is_want_of_memory(exc: BaseException) -> bool:
+    if isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
+        return True
+    return any(words in str(exc) for words in _WANT_OF_MEMORY)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError, printable
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
-from rvm_client.machine import say_once
+from rvm_client.machine import naming_want_of_memory, say_once
 from rvm_client.matte import (
     ChunkShape,
     MattingModel,
@@ -123,20 +123,23 @@ def matte_video(
         ServerError: the Triton server failed.
         OutputError: the target cannot be written.
         StoppedError: `cancelled` was set.
+        OutOfMemoryError: the memory of this machine ran out.
     """
     run = _Run(
         source, target, model, options, limits or Limits(), on_progress, on_source, cancelled
     )
-    try:
-        return run.matte()
-    except HardwareEncoderError as exc:
-        say_once(f"A video is matted again, with codecs in software: {exc}")
-        again = replace(run, limits=run.limits.in_software())
-    except GpuMemoryError:
-        if options.frames_per_request == 1:
-            raise
-        again = replace(run, options=replace(options, frames_per_request=1), notes=(_LESS_MEMORY,))
-    return again.matte()
+    with naming_want_of_memory():
+        try:
+            return run.matte()
+        except HardwareEncoderError as exc:
+            say_once(f"A video is matted again, with codecs in software: {exc}")
+            again = replace(run, limits=run.limits.in_software())
+        except GpuMemoryError:
+            if options.frames_per_request == 1:
+                raise
+            one_by_one = replace(options, frames_per_request=1)
+            again = replace(run, options=one_by_one, notes=(_LESS_MEMORY,))
+        return again.matte()
 
 
 def transcode(
@@ -150,9 +153,9 @@ def transcode(
     """Encode a result that has alpha again as the type of `options`; nothing is matted.
 
     Raises:
-        InputError, OutputError, StoppedError: as `matte_video`.
+        InputError, OutputError, StoppedError, OutOfMemoryError: as `matte_video`.
     """
-    with ExitStack() as stack:
+    with naming_want_of_memory(), ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source, options, limits, keeps_alpha=True))
         sound = _open_sound(stack, source, options, reader.info, [])
         writer = stack.enter_context(

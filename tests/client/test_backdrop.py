@@ -172,6 +172,18 @@ def test_a_tiff_whose_offsets_are_of_another_type_is_a_broken_image(
         pass
 
 
+def test_a_png_without_its_palette_is_a_broken_image(tmp_path: Path) -> None:
+    path = tmp_path / "odd.png"
+    Image.fromarray(quarters(WIDTH, HEIGHT)).convert("P").save(path)
+    content = path.read_bytes()
+    start = content.index(b"PLTE") - 4
+    # Its length, its name and a checksum lie around it.
+    length = 12 + int.from_bytes(content[start : start + 4], "big")
+    path.write_bytes(content[:start] + content[start + length :])
+    with pytest.raises(InputError, match="broken image"), open_backdrop(path, info()):
+        pass
+
+
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
     """Ten frames at ten frames a second: one second that plays again and again."""

@@ -168,6 +168,20 @@ def test_a_contact_sheet_that_cannot_be_made_is_a_warning(
     assert len(list(read_frames(target))) == 12
 
 
+def test_too_little_memory_for_the_libraries_is_one_line(
+    clip: Path, tmp_path: Path, url: str
+) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (250 << 20, 250 << 20))
+
+    flags = ("-o", tmp_path / "out.mp4", "--triton-url", url)
+    run = rvm_matte_process(clip, *flags, preexec_fn=limit)
+    assert run.returncode == 6, run.stderr
+    assert run.stderr.startswith("error: the memory that this process may take ran out")
+    assert run.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def start(source: Path, target: Path, repository: Path, temporary: Path) -> "subprocess.Popen[str]":
     """The command with a server of its own, and a TMPDIR of its own by which both are known."""
     temporary.mkdir()

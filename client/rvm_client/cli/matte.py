@@ -16,7 +16,7 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
-from rvm_client.machine import share_one_heap, stop_on_signals
+from rvm_client.machine import naming_want_of_memory, share_one_heap, stop_on_signals
 from rvm_client.server import ServerOptions, StartingServer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def matte(
         behind = background_of(background)
         known = Path() if isinstance(behind, str) else behind
         options = matte_options(output, background=known, **flags)
-        with ExitStack() as stack:
+        with naming_want_of_memory(), ExitStack() as stack:
             server: StartingServer | str | None = triton_url or settings.triton_url
             if server is None:
                 # Nobody else has requests on it, so that nothing is waited for at its end.

@@ -14,7 +14,7 @@ from rvm_client.decode.nvdec import HardwareError, NvdecDecoder, suits
 from rvm_client.decode.software import SoftwareDecoder
 from rvm_client.decode.stream import DamageError, Source
 from rvm_client.errors import InputError
-from rvm_client.machine import say_once
+from rvm_client.machine import check_memory, say_once
 from rvm_client.options import Limits
 
 
@@ -110,6 +110,7 @@ class SourceDecoder(Closing):
             else:
                 break
         if not given.count and near_pts is None:
+            check_memory()
             raise InputError(self._says_undecodable())
 
     def _says_undecodable(self) -> str:

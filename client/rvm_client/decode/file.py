@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from rvm_client.errors import InputError
+from rvm_client.machine import check_memory
 from rvm_client.options import Limits
 
 AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
@@ -63,6 +64,7 @@ def open_source(
     except (IsADirectoryError, PermissionError) as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
     except av.error.FFmpegError as exc:
+        check_memory()
         raise InputError(f"{path} is not a video that can be read: {exc.strerror}") from exc
 
 

@@ -7,6 +7,7 @@ import av.error
 
 from rvm_client.closing import Closing
 from rvm_client.decode.stream import Source, SourceStream, VideoPacket
+from rvm_client.machine import check_memory
 
 # Reading goes on past broken parts of the container, but not for ever.
 _MAX_READ_ERRORS = 16
@@ -48,6 +49,7 @@ class SoftwareDecoder(Closing):
             try:
                 frames = self.stream.decoder.decode(packet)
             except av.error.FFmpegError:
+                check_memory()
                 self.damaged_packets += 1
                 continue
             yield from frames
@@ -57,6 +59,7 @@ class SoftwareDecoder(Closing):
             try:
                 yield from self.stream.packets()
             except av.error.FFmpegError:
+                check_memory()
                 self.damaged_packets += 1
             else:
                 return

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from rvm_client.closing import Closing
 from rvm_client.decode.file import open_source, read_packets, size_options
 from rvm_client.decode.limits import check_frame_pixels, video_stream
+from rvm_client.machine import check_memory
 from rvm_client.options import Limits
 
 VideoPacket: TypeAlias = "av.Packet[VideoStream]"
@@ -147,6 +148,7 @@ class SourceStream(Closing):
                 yield from frames
                 missing += _carries_picture(packet) - len(frames)
         except av.error.FFmpegError as exc:
+            check_memory()
             raise DamageError("a packet cannot be decoded") from exc
         if 0 < missing <= _LARGEST_DELAY_PACKETS:
             raise DamageError("frames are missing")

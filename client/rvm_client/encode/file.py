@@ -10,6 +10,7 @@ import av.error
 
 from rvm_client.errors import OutputError
 from rvm_client.frames import Picture
+from rvm_client.machine import check_memory
 from rvm_client.owned import OwnedFile, part_file
 
 # Enough to hit the end of a full disk that has a few blocks left.
@@ -94,6 +95,7 @@ class OutputFile(ABC):
         try:
             yield
         except (OSError, av.error.FFmpegError) as exc:
+            check_memory()
             raise OutputError(f"{self.path} cannot be written: {self._reason(exc)}") from exc
 
     def _reason(self, exc: OSError | av.error.FFmpegError) -> str:

@@ -21,6 +21,7 @@ from av.stream import Discard, Disposition
 from rvm_client.closing import Closing
 from rvm_client.decode import open_source, read_packets
 from rvm_client.errors import InputError
+from rvm_client.machine import check_memory
 from rvm_client.sound.packets import Cut, SoundPacket, copied_packets, transcoded_packets
 
 # Packets of one track that are tried before its sound counts as undecodable.
@@ -109,6 +110,7 @@ class SoundTrack(Closing):
             if first_frame is not None:
                 cut = Cut(origin_seconds, end_seconds)
                 return cls(container, stream, first_frame, carrier, cut, warn)
+            check_memory()
             warn("the sound is left out: it is damaged, or of a kind that cannot be decoded")
         container.close()
         return None
@@ -176,6 +178,7 @@ class SoundTrack(Closing):
         try:
             yield from packets
         except (av.error.FFmpegError, ValueError) as exc:
+            check_memory()
             self._give_up(exc)
 
     def _mux(self, container: OutputContainer, packet: SoundPacket) -> None:
