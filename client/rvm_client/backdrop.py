@@ -3,12 +3,14 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode import Reader, VideoReader
 from rvm_client.encode import Backdrop, ColourBackdrop, PictureBackdrop, VideoBackdrop, cover
 from rvm_client.errors import InputError
 from rvm_client.frames import VideoInfo
@@ -23,31 +25,79 @@ _MAX_IMAGE_PIXELS = 100_000_000
 _QUEUE_DEPTH = 2
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a picture has to cover."""
+
+    width_pixels: int
+    height_pixels: int
+    stretch: float
+    """See `cover`."""
+
+
+class OpensBackground(Protocol):
+    """How a background file is opened."""
+
+    def video(self, path: Path, *, limits: Limits) -> Reader:
+        """See VideoReader."""
+
+    def picture(self, path: Path, fit: Fit) -> UInt8Array | None:
+        """See `read_picture`."""
+
+
+class _OpensHere:
+    def video(self, path: Path, *, limits: Limits) -> Reader:
+        return VideoReader(path, limits=limits)
+
+    def picture(self, path: Path, fit: Fit) -> UInt8Array | None:
+        return read_picture(path, fit)
+
+
 @contextmanager
 def open_backdrop(
-    background: Colour | Path, info: VideoInfo, limits: Limits | None = None
+    background: Colour | Path,
+    info: VideoInfo,
+    limits: Limits | None = None,
+    opener: OpensBackground | None = None,
 ) -> Iterator[Backdrop]:
     """The backdrop of a colour, or of an image or video file, for frames as `info` says.
 
-    `limits` hold for a background video as for any source; None: the usual ones.
+    Args:
+        background: a colour or a file.
+        info: of the frames.
+        limits: hold for a background video as for any source; None: the usual ones.
+        opener: opens the file; None: here.
 
     Raises:
         InputError: the file is neither an image nor a video that can be read.
     """
-    limits = limits or Limits()
+    limits, opener = limits or Limits(), opener or _OpensHere()
     width, height = info.width_pixels, info.height_pixels
     if isinstance(background, tuple):
         yield ColourBackdrop(background)
         return
-    picture = _read_image(background)
+    stretch = float(1 / info.sample_aspect_ratio)
+    picture = opener.picture(background, Fit(width, height, stretch))
     if picture is not None:
-        stretch = float(1 / info.sample_aspect_ratio)
-        yield PictureBackdrop(cover(picture, width, height, stretch))
+        yield PictureBackdrop(picture)
         return
-    with VideoReader(background, limits=limits) as reader:
+    with opener.video(background, limits=limits) as reader:
         stretch = float(reader.info.sample_aspect_ratio / info.sample_aspect_ratio)
-    with Prefetch(_endless(background, limits), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
+    endless = _endless(background, limits, opener)
+    with Prefetch(endless, depth=_QUEUE_DEPTH, name="backdrop") as pictures:
         yield VideoBackdrop(pictures, width, height, stretch)
+
+
+def read_picture(path: Path, fit: Fit) -> UInt8Array | None:
+    """The image of a file, upright and scaled to cover, as [H,W,3]; None if it is no image.
+
+    Raises:
+        InputError: there is no such file, or it is a broken or too large an image.
+    """
+    picture = _read_image(path)
+    if picture is None:
+        return None
+    return cover(picture, fit.width_pixels, fit.height_pixels, fit.stretch)
 
 
 def _read_image(path: Path) -> UInt8Array | None:
@@ -84,11 +134,13 @@ def _upright(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(black, rgba).convert("RGB")
 
 
-def _endless(path: Path, limits: Limits) -> Iterator[tuple[float, UInt8Array]]:
+def _endless(
+    path: Path, limits: Limits, opener: OpensBackground
+) -> Iterator[tuple[float, UInt8Array]]:
     """Time since the very start and picture, of a video that is played again and again."""
     start_s = 0.0
     while True:
-        with VideoReader(path, limits=limits) as reader:
+        with opener.video(path, limits=limits) as reader:
             info = reader.info
             end_s = start_s
             for chunk in reader.chunks(1):

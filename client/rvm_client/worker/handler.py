@@ -10,10 +10,11 @@ from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import ConfigError, GpuLostError, RvmError, ServerError
+from rvm_client.isolated import DecoderLimits, DecoderPool
 from rvm_client.matte import MattingModel, check_golden_frames
 from rvm_client.options import Limits
 from rvm_client.server import StartingServer, TritonServer
-from rvm_client.upload import choose_store
+from rvm_client.upload import Store, choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job
@@ -144,8 +145,31 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
     import runpod.serverless
 
     store = choose_store(settings)
-    server = None if starting is None else starting.ready()
-    context = JobContext(
+    with ExitStack() as stack:
+        decoders = _decoders(stack, settings)
+        server = None if starting is None else starting.ready()
+        context = _context(settings, store, server, decoders)
+        if server is not None:
+            _check_fitness(settings, server)
+        _register_checks(context)
+        watch = None if server is None else stack.enter_context(ServerWatch(server))
+        handler = Handler(context, _log(settings), watch)
+        runpod.serverless.start({"handler": handler.__call__})
+        return ServerError.exit_code if watch is not None and watch.has_ended else 0
+
+
+def _decoders(stack: ExitStack, settings: Settings) -> DecoderPool | None:
+    """The processes for strangers' files. The first starts beside the server."""
+    if not settings.decoder_process:
+        return None
+    uses_gpu = Limits.configured(settings).hardware.has_gpu
+    return stack.enter_context(DecoderPool(DecoderLimits.configured(settings), uses_gpu=uses_gpu))
+
+
+def _context(
+    settings: Settings, store: Store, server: TritonServer | None, decoders: DecoderPool | None
+) -> JobContext:
+    return JobContext(
         triton_url=_triton_url(settings, server),
         request_timeout_s=settings.request_timeout_s,
         store=store,
@@ -154,15 +178,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
             allow_private_addresses=settings.allow_private_addresses,
         ),
         limits=Limits.configured(settings),
+        decoders=decoders,
     )
-    if server is not None:
-        _check_fitness(settings, server)
-    _register_checks(context)
-    with ExitStack() as stack:
-        watch = None if server is None else stack.enter_context(ServerWatch(server))
-        handler = Handler(context, _log(settings), watch)
-        runpod.serverless.start({"handler": handler.__call__})
-        return ServerError.exit_code if watch is not None and watch.has_ended else 0
 
 
 def _triton_url(settings: Settings, server: TritonServer | None) -> str:

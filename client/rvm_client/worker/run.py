@@ -5,11 +5,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import UploadError
+from rvm_client.isolated import DecoderPool, Opener, OpensHere
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
@@ -31,6 +33,8 @@ class JobContext:
     store: Store
     download_limits: DownloadLimits
     limits: Limits
+    decoders: DecoderPool | None = None
+    """Where strangers' files are opened; None: in the worker itself."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,10 @@ def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, objec
     with tempfile.TemporaryDirectory(prefix="rvm-job-") as name:
         folder = Path(name)
         fetched_s = _fetch(job, folder, context, report)
-        matted = _matte(job, folder, context, report)
-        files = _fitting_files(matted, store, context.limits, report)
+        with ExitStack() as stack:
+            opener = _opener(stack, folder, context, report)
+            matted = _matte(job, folder, context, report, opener)
+            files = _fitting_files(matted, store, context.limits, report, opener)
         upload_started_s = time.monotonic()
         stored = _upload(job, files, store, report)
         now_s = time.monotonic()
@@ -100,7 +106,15 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
     return seconds
 
 
-def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> MatteResult:
+def _opener(stack: ExitStack, folder: Path, context: JobContext, report: JobReport) -> Opener:
+    if context.decoders is None:
+        return OpensHere()
+    return stack.enter_context(context.decoders.job(folder, report.cancelled))
+
+
+def _matte(
+    job: Job, folder: Path, context: JobContext, report: JobReport, opener: Opener
+) -> MatteResult:
     report.message("Processing (0%)")
     with MattingModel(context.triton_url, request_timeout_s=context.request_timeout_s) as model:
         return matte_video(
@@ -109,6 +123,7 @@ def _matte(job: Job, folder: Path, context: JobContext, report: JobReport) -> Ma
             model,
             job.matte_options(folder),
             context.limits,
+            opener=opener,
             on_progress=lambda progress: report.message(processing_message(progress)),
             cancelled=report.cancelled,
         )
@@ -129,7 +144,7 @@ class _ResultFiles:
 
 
 def _fitting_files(
-    matted: MatteResult, store: Store, limits: Limits, report: JobReport
+    matted: MatteResult, store: Store, limits: Limits, report: JobReport, opener: Opener
 ) -> _ResultFiles:
     """The files to upload: what the store would refuse is encoded again as a smaller type."""
     files, limit = dict(matted.files), store.max_file_bytes
@@ -144,7 +159,8 @@ def _fitting_files(
             "the plan allows it"
         )
     smaller = matted.path.with_suffix(smaller_type.suffix)
-    transcode(matted.path, smaller, MatteOptions(smaller_type), limits, cancelled=report.cancelled)
+    options = MatteOptions(smaller_type)
+    transcode(matted.path, smaller, options, limits, opener=opener, cancelled=report.cancelled)
     size = smaller.stat().st_size
     if size > limit:
         raise UploadError(
