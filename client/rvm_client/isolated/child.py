@@ -14,7 +14,6 @@ from rvm_client.isolated import confine
 from rvm_client.isolated.channel import ClosedError, DecoderEnd, from_descriptor
 from rvm_client.isolated.messages import Begin, Confined, Ready
 from rvm_client.isolated.serving import keep_log_lines, serve
-from rvm_client.machine import share_one_heap
 
 
 def main(arguments: list[str]) -> None:
@@ -25,7 +24,6 @@ def main(arguments: list[str]) -> None:
     refuses_calls = confine.refuse_calls(uses_gpu=uses_gpu)
     # The worker decides when a job ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    share_one_heap()
     keep_log_lines()
     worker = from_descriptor(descriptor)
     with suppress(ClosedError):
