@@ -23,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_GRACE_SECONDS = 5
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -107,16 +109,18 @@ def limit(limits: ProcessLimits, parent: int) -> None:
         os._exit(1)
     # Not the address space: CUDA reserves more of it than any machine has memory.
     _lower(resource.RLIMIT_DATA, limits.memory_bytes)
-    _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
+    # At the first limit the signal says why, at the second it is the kernel's last one.
+    _lower(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + _GRACE_SECONDS)
     _lower(resource.RLIMIT_NOFILE, limits.descriptors)
     for unwanted in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         _lower(unwanted, 0)
 
 
-def _lower(which: int, value: int) -> None:
-    _, hard = resource.getrlimit(which)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(which, (value, value))
+def _lower(which: int, soft: int, hard: int | None = None) -> None:
+    _, given = resource.getrlimit(which)
+    hard = soft if hard is None else hard
+    hard = hard if given == resource.RLIM_INFINITY else min(hard, given)
+    resource.setrlimit(which, (min(soft, hard), hard))
 
 
 def refuse_calls(*, uses_gpu: bool) -> bool:

@@ -231,6 +231,7 @@ class SoundOpened(AnyReply):
     stored_rate: Annotated[int, Field(ge=0, le=1 << 24)]
     stored_layout: _Name
     stored_format: _Name | None
+    starts_early: bool
     bits_per_second: Annotated[int, Field(ge=0, le=1 << 40)]
     extradata_hex: Annotated[str, Field(pattern=r"^([0-9a-f]{2})*$", max_length=32 * 1024)]
 

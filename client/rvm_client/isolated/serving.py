@@ -211,6 +211,7 @@ def _sound_opened(sound: FileSound) -> SoundOpened:
         stored_rate=stored.sample_rate,
         stored_layout=stored.layout.name,
         stored_format=stored.format.name if stored.format else None,
+        starts_early=info.starts_early,
         bits_per_second=stored.bit_rate or 0,
         extradata_hex=(stored.extradata or b"").hex(),
     )

@@ -70,7 +70,11 @@ class IsolatedSound(Closing):
         self._conversation, self._opened, self._warn = conversation, opened, warn
         self._block = block.lend((SOUND_BYTES,))
         self.info = SoundInfo(
-            opened.codec, opened.rate, opened.channels, opened.picture_end_seconds
+            opened.codec,
+            opened.rate,
+            opened.channels,
+            opened.picture_end_seconds,
+            opened.starts_early,
         )
 
     def close(self) -> None:
@@ -85,7 +89,7 @@ class IsolatedSound(Closing):
         """
         opened = self._opened
         extradata = bytes.fromhex(opened.extradata_hex)
-        if opened.stored_rate == 0 or (opened.codec == "opus" and not _has_usual_delay(extradata)):
+        if opened.stored_rate == 0 or not _is_sayable(opened, extradata):
             return None
         try:
             with av.open(io.BytesIO(), "w", format=container.format.name) as empty:
@@ -142,5 +146,9 @@ class IsolatedSound(Closing):
             yield part
 
 
-def _has_usual_delay(opus_head: bytes) -> bool:
-    return int.from_bytes(opus_head[_OPUS_DELAY_AT], "little") == _OPUS_DELAY_SAMPLES
+def _is_sayable(opened: SoundOpened, extradata: bytes) -> bool:
+    """Whether the muxer can know of the samples that are not to be heard."""
+    if opened.codec == "opus":
+        delay_samples = int.from_bytes(extradata[_OPUS_DELAY_AT], "little")
+        return delay_samples == _OPUS_DELAY_SAMPLES
+    return opened.codec != "vorbis" or not opened.starts_early

@@ -34,6 +34,16 @@ class SoundInfo:
     """Of the first frame; headers may be wrong."""
     picture_end_seconds: float | None
     """When the picture ends by the header, on the file's clock."""
+    starts_early: bool = False
+    """There are packets before time 0, which are to be decoded and not heard."""
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first frame of a track, and the timestamp of its first packet."""
+
+    frame: av.AudioFrame
+    pts: int
 
 
 class SoundSource(Protocol):
@@ -61,15 +71,16 @@ class FileSound(Closing):
         self,
         container: InputContainer,
         stream: AudioStream,
-        first_frame: av.AudioFrame,
+        first: _First,
         warn: Callable[[str], None],
     ) -> None:
         self._container, self.stream, self._warn = container, stream, warn
         self.info = SoundInfo(
             codec=stream.codec_context.codec.canonical_name,
-            rate=first_frame.sample_rate,
-            channels=first_frame.layout.nb_channels,
+            rate=first.frame.sample_rate,
+            channels=first.frame.layout.nb_channels,
             picture_end_seconds=_picture_end_seconds(container),
+            starts_early=first.pts < 0,
         )
         for other in container.streams:
             if other.index != stream.index:
@@ -85,9 +96,9 @@ class FileSound(Closing):
             return None
         stream = _choose_stream(container)
         if stream is not None:
-            first_frame = _first_frame(path, stream.index)
-            if first_frame is not None:
-                return cls(container, stream, first_frame, warn)
+            first = _first(path, stream.index)
+            if first is not None:
+                return cls(container, stream, first, warn)
             warn("the sound is left out: it is damaged, or of a kind that cannot be decoded")
         container.close()
         return None
@@ -122,18 +133,20 @@ def _choose_stream(
     return candidates[0] if candidates else None
 
 
-def _first_frame(source: Path, stream_index: int) -> av.AudioFrame | None:
+def _first(source: Path, stream_index: int) -> _First | None:
     """What the track's decoder says of it; headers may be wrong."""
     with open_source(source) as container:
         stream = container.streams[stream_index]
         assert isinstance(stream, AudioStream)
+        first_pts: int | None = None
         with suppress(av.error.FFmpegError):
             for count, packet in enumerate(container.demux(stream)):
                 if count > _PROBE_PACKETS:
                     break
+                first_pts = packet.pts if first_pts is None else first_pts
                 with suppress(av.error.FFmpegError):
                     for frame in packet.decode():
-                        return frame
+                        return _First(frame, first_pts or 0)
     return None
 
 
