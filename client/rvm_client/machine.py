@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 CGROUP_FOLDER = Path("/sys/fs/cgroup")
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
+# Of linux/prctl.h.
+_PR_SET_DUMPABLE = 4
 
 # The driver's control device; containers that are given a GPU have it too.
 _CONTROL_DEVICE = "nvidiactl"
@@ -72,6 +74,14 @@ def share_one_heap() -> None:
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def keep_memory_private() -> None:
+    """Let no process of the same user look into this one, or read its environment in /proc.
+
+    The programs that it starts are not covered. Whoever is root is not kept out.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from rvm_client.closing import Closing
 from rvm_client.errors import StoppedError
 from rvm_client.isolated.opening import Opener, OpensInProcess
 from rvm_client.isolated.process import DecoderLimits, DecoderProcess
+from rvm_client.machine import say_once
 
 _POLL_S = 0.05
 
@@ -40,6 +41,7 @@ class DecoderPool(Closing):
         try:
             with self._taken(cancelled) as process:
                 process.begin(folder, cancelled)
+                _warn_of_freedom(process)
                 yield OpensInProcess(process)
         finally:
             with self._lock:
@@ -86,6 +88,19 @@ def _awaited(
             if cancelled.is_set():
                 starting.add_done_callback(_end)
                 raise StoppedError("the work was cancelled") from None
+
+
+def _warn_of_freedom(process: DecoderProcess) -> None:
+    if not process.refuses_calls:
+        say_once(
+            "This kernel or container does not let the decoder give up system calls (seccomp): it "
+            "could use the network"
+        )
+    if not process.sees_only_the_folder:
+        say_once(
+            "This kernel or container does not let the decoder give up files (Landlock, Linux "
+            "5.13): it can read all that the worker's user can"
+        )
 
 
 def _end(started: futures.Future[DecoderProcess]) -> None:

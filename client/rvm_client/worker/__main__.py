@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError
-from rvm_client.machine import share_one_heap, stop_on_signals
+from rvm_client.machine import keep_memory_private, share_one_heap, stop_on_signals
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     """Start Triton, check everything, then take jobs until told to stop."""
     stop_on_signals()
     share_one_heap()
+    keep_memory_private()
     try:
         status = _run(load_settings())
     except KeyboardInterrupt:

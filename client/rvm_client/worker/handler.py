@@ -148,6 +148,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None) -> int:
     with ExitStack() as stack:
         decoders = _decoders(stack, settings)
         server = None if starting is None else starting.ready()
+        if decoders is not None:
+            decoders.ready()
         context = _context(settings, store, server, decoders)
         if server is not None:
             _check_fitness(settings, server)
