@@ -184,7 +184,8 @@ class Conversation(Closing):
             self._end.send(request, descriptors)
 
     def receive(self, *kinds: type[R]) -> R:
-        """The next answer, which has to be of one of these kinds.
+        """The next answer, which has to be of one of these kinds. A failure that is none of them is
+        raised.
 
         Raises:
             InputError: the file cannot be decoded; or the process is gone, answers nothing in
@@ -202,8 +203,12 @@ class Conversation(Closing):
         if isinstance(reply, kinds):
             return reply
         if isinstance(reply, Failed):
-            raise self._process.failed(self._name, reply)
-        raise self._process.ended(self._name)
+            raise self.failure(reply)
+        raise self.nonsense()
+
+    def failure(self, failure: Failed) -> InputError:
+        """What is to be said of a failure that the process told."""
+        return self._process.failed(self._name, failure)
 
     def nonsense(self) -> InputError:
         """What is to be said after an answer that makes no sense."""

@@ -41,6 +41,9 @@ from rvm_client.isolated.messages import (
 from rvm_client.pixels import UInt8Array
 from rvm_client.sound import Cut, FileSound, SoundPacket
 
+_SoundPart = tuple[UInt8Array, int, int]
+"""Bytes, timestamp and duration of a packet, or of a piece in float samples."""
+
 _log_lines = deque[str](maxlen=8)
 
 
@@ -180,25 +183,29 @@ def _send_sound(worker: DecoderEnd, request: OpenSound, block: UInt8Array) -> No
         cut = Cut(start.origin_seconds, None)
         parts = _sound_parts(sound, start, cut)
         while True:
-            request_, _ = worker.receive()
-            assert isinstance(request_, NextSound)
-            cut.end_at_most(request_.end_seconds)
-            try:
-                part = next(parts, None)
-            except (av.error.FFmpegError, ValueError) as exc:
-                reason = getattr(exc, "strerror", None) or str(exc)
-                worker.send(Failed(cause="sound", text=reason[:200]))
+            wanted, _ = worker.receive()
+            assert isinstance(wanted, NextSound)
+            cut.end_at_most(wanted.end_seconds)
+            reply = _next_sound(parts, block, warnings)
+            worker.send(reply)
+            if not isinstance(reply, SoundRead):
                 return
-            if part is None:
-                worker.send(SoundEnded(remarks=_taken(warnings)))
-                return
-            payload, pts, duration = part
-            block[: len(payload)] = payload
-            worker.send(
-                SoundRead(
-                    remarks=_taken(warnings), size_bytes=len(payload), pts=pts, duration=duration
-                )
-            )
+
+
+def _next_sound(
+    parts: Iterator[_SoundPart], block: UInt8Array, warnings: deque[str]
+) -> SoundRead | SoundEnded | Failed:
+    try:
+        part = next(parts, None)
+    except (av.error.FFmpegError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        return Failed(cause="sound", text=reason[:200])
+    if part is None:
+        return SoundEnded(remarks=_taken(warnings))
+    payload, pts, duration = part
+    block[: len(payload)] = payload
+    size_bytes = len(payload)
+    return SoundRead(remarks=_taken(warnings), size_bytes=size_bytes, pts=pts, duration=duration)
 
 
 def _sound_opened(sound: FileSound) -> SoundOpened:
@@ -217,10 +224,7 @@ def _sound_opened(sound: FileSound) -> SoundOpened:
     )
 
 
-def _sound_parts(
-    sound: FileSound, start: StartSound, cut: Cut
-) -> Iterator[tuple[UInt8Array, int, int]]:
-    """Bytes, timestamp and duration of each packet or piece."""
+def _sound_parts(sound: FileSound, start: StartSound, cut: Cut) -> Iterator[_SoundPart]:
     if start.decoded is None:
         for packet in sound.packets(cut):
             yield _payload(packet), packet.pts or 0, packet.duration or 0

@@ -18,6 +18,7 @@ from rvm_client.closing import Closing
 from rvm_client.isolated.memory import Block
 from rvm_client.isolated.messages import (
     SOUND_BYTES,
+    Failed,
     NextSound,
     NoSound,
     OpenSound,
@@ -45,7 +46,9 @@ def open_isolated_sound(
     finally:
         block.forget_descriptor()
     try:
-        opened = conversation.receive(SoundOpened, NoSound)
+        opened = conversation.receive(SoundOpened, NoSound, Failed)
+        if isinstance(opened, Failed):
+            warn(f"the sound is left out: {conversation.failure(opened)}")
         for sentence in opened.remarks:
             warn(printable(sentence))
         if isinstance(opened, SoundOpened):
@@ -138,7 +141,9 @@ class IsolatedSound(Closing):
         self._conversation.send(StartSound(origin_seconds, decoded))
         while True:
             self._conversation.send(NextSound(cut.end_seconds))
-            part = self._conversation.receive(SoundRead, SoundEnded)
+            part = self._conversation.receive(SoundRead, SoundEnded, Failed)
+            if isinstance(part, Failed):
+                raise ValueError(str(self._conversation.failure(part)))
             for sentence in part.remarks:
                 self._warn(printable(sentence))
             if not isinstance(part, SoundRead):

@@ -26,6 +26,7 @@ from rvm_client.encode import open_writer
 from rvm_client.errors import InputError
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.isolated import Opener, OpensHere
+from rvm_client.isolated.messages import SOUND_BYTES
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import I420, RGB, UInt8Array
@@ -298,6 +299,23 @@ def test_sound_with_an_odd_delay_is_not_copied_and_stays_in_time(
     assert warnings == []
     assert seen[0][0] == "opus"
     assert click_times(tmp_path / "seen.webm") == pytest.approx(click_times(clip), abs=0.004)
+
+
+def test_sound_that_cannot_go_on_ends_with_a_warning(
+    opener: Opener, folder: Path, tmp_path: Path
+) -> None:
+    clip = folder / "large-packet.mkv"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000)
+        for index, size in enumerate((4_000, 4_000, 2 * SOUND_BYTES)):
+            packet = av.Packet(bytes(size))
+            packet.stream, packet.time_base = stream, Fraction(1, 48)
+            packet.pts = packet.dts = 20 * index
+            container.mux(packet)
+    seen, (warning,) = muxed(opener, clip, tmp_path / "seen.mov")
+    assert sum(len(packet[2]) for packet in seen[1:]) == 8_000
+    assert warning.startswith("the sound ends early")
+    assert str(2 * SOUND_BYTES) in warning
 
 
 def test_warnings_about_the_sound_are_the_same(
