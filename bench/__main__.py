@@ -10,6 +10,7 @@ import click
 from bench.command import measure_command
 from bench.conditions import conditions
 from bench.encoders import measure_encoders
+from bench.isolation import measure_isolation
 from bench.network import measure_network, measure_threads
 from bench.report import Rows, bars, markdown
 from bench.serving import (
@@ -74,6 +75,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Through Triton, ms a frame": served(measure_serving, folder),
         "Streams through Triton": served(measure_streams),
         "Stages and the whole, ms a frame": served(measure_stages, folder),
+        "Decoding in a process of its own": served(measure_isolation, folder),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
         "First request": lambda: measure_first_request(settings),

@@ -5,12 +5,14 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rvm_client.decode import VideoReader
+from rvm_client.decode import Reader, VideoReader
 from rvm_client.encode import Backdrop, ColourBackdrop, PictureBackdrop, VideoBackdrop, cover
 from rvm_client.errors import InputError
 from rvm_client.frames import VideoInfo
@@ -46,39 +48,86 @@ _SHORTEST_LOOP_SECONDS = 0.1
 _MAX_FPS = 480
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What a picture has to cover."""
+
+    width_pixels: int
+    height_pixels: int
+    stretch: float
+    """See `cover`."""
+
+
+class OpensBackground(Protocol):
+    """How a background file is opened."""
+
+    def video(self, path: Path, *, limits: Limits) -> Reader:
+        """See VideoReader."""
+
+    def picture(self, path: Path, fit: Fit) -> UInt8Array | None:
+        """See `read_picture`."""
+
+
+class _OpensHere:
+    def video(self, path: Path, *, limits: Limits) -> Reader:
+        return VideoReader(path, limits=limits)
+
+    def picture(self, path: Path, fit: Fit) -> UInt8Array | None:
+        return read_picture(path, fit)
+
+
 @contextmanager
 def open_backdrop(
-    background: Colour | Path, info: VideoInfo, limits: Limits | None = None
+    background: Colour | Path,
+    info: VideoInfo,
+    limits: Limits | None = None,
+    opener: OpensBackground | None = None,
 ) -> Iterator[Backdrop]:
     """The backdrop of a colour, or of an image or video file, for frames as `info` says.
 
-    `limits` hold for a background video as for any source; None: the usual ones.
+    Args:
+        background: a colour or a file.
+        info: of the frames.
+        limits: hold for a background video as for any source; None: the usual ones.
+        opener: opens the file; None: here.
 
     Raises:
         InputError: the file is neither an image nor a video that can be read.
     """
-    limits = limits or Limits()
+    limits, opener = limits or Limits(), opener or _OpensHere()
     width, height = info.width_pixels, info.height_pixels
     if isinstance(background, tuple):
         yield ColourBackdrop(background)
         return
-    picture = _read_image(background, max(width, height))
+    stretch = float(1 / info.sample_aspect_ratio)
+    picture = opener.picture(background, Fit(width, height, stretch))
     if picture is not None:
-        stretch = float(1 / info.sample_aspect_ratio)
-        yield PictureBackdrop(cover(picture, width, height, stretch))
+        yield PictureBackdrop(picture)
         return
-    with VideoReader(background, limits=limits) as reader:
+    with opener.video(background, limits=limits) as reader:
         stretch = float(reader.info.sample_aspect_ratio / info.sample_aspect_ratio)
-    with Prefetch(_endless(background, limits), depth=_QUEUE_DEPTH, name="backdrop") as pictures:
+    endless = _endless(background, limits, opener)
+    with Prefetch(endless, depth=_QUEUE_DEPTH, name="backdrop") as pictures:
         yield VideoBackdrop(pictures, width, height, stretch)
 
 
-def _read_image(path: Path, longest_side_pixels: int) -> UInt8Array | None:
-    """The image as [H,W,3], upright, not much larger than needed; None if the file is no image.
+def read_picture(path: Path, fit: Fit) -> UInt8Array | None:
+    """The image of a file, upright and scaled to cover, as [H,W,3]; None if it is no image.
 
-    `longest_side_pixels` is that of the frame it is to cover.
+    Raises:
+        InputError: there is no such file, or it is a broken or too large an image.
     """
-    needed_pixels = 2 * longest_side_pixels
+    picture = _read_image(path, 2 * max(fit.width_pixels, fit.height_pixels))
+    if picture is None:
+        return None
+    return cover(picture, fit.width_pixels, fit.height_pixels, fit.stretch)
+
+
+def _read_image(path: Path, needed_pixels: int) -> UInt8Array | None:
+    """The image as [H,W,3], upright; None if the file is no image.
+
+    Its sides have `needed_pixels` at least, as far as the file has them, and not many times more.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -117,12 +166,14 @@ def _upright(image: Image.Image, needed_pixels: int) -> Image.Image:
     return Image.alpha_composite(black, image).convert("RGB")
 
 
-def _endless(path: Path, limits: Limits) -> Iterator[tuple[float, UInt8Array]]:
+def _endless(
+    path: Path, limits: Limits, opener: OpensBackground
+) -> Iterator[tuple[float, UInt8Array]]:
     """Time since the very start and picture, of a video that is played again and again."""
     start_s = 0.0
     while True:
         end_s = start_s
-        for count, (time_s, duration_s, picture) in enumerate(_once(path, limits), start=1):
+        for count, (time_s, duration_s, picture) in enumerate(_once(path, limits, opener), start=1):
             _check_rate(path, count, time_s)
             end_s = start_s + time_s + duration_s
             yield start_s + time_s, picture
@@ -132,9 +183,11 @@ def _endless(path: Path, limits: Limits) -> Iterator[tuple[float, UInt8Array]]:
         start_s = end_s
 
 
-def _once(path: Path, limits: Limits) -> Iterator[tuple[float, float, UInt8Array]]:
+def _once(
+    path: Path, limits: Limits, opener: OpensBackground
+) -> Iterator[tuple[float, float, UInt8Array]]:
     """Time since its start, average duration, and picture, of a video."""
-    with VideoReader(path, limits=limits) as reader:
+    with opener.video(path, limits=limits) as reader:
         info = reader.info
         for chunk in reader.chunks(1):
             time_s = float((chunk.pts[0] - info.first_pts) * info.time_base)

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
         default=4096 * 2304, gt=0, validation_alias="RVM_MAX_FRAME_PIXELS"
     )
     max_frames: int = Field(default=216_000, gt=0, validation_alias="RVM_MAX_FRAMES")
+    decoder_process: bool = Field(default=True, validation_alias="RVM_DECODER_PROCESS")
+    decoder_memory_bytes: int = Field(
+        default=3 * 2**30, ge=2**28, validation_alias="RVM_DECODER_MEMORY_BYTES"
+    )
+    decoder_cpu_seconds: int = Field(default=7200, gt=0, validation_alias="RVM_DECODER_CPU_SECONDS")
+    decoder_timeout_s: float = Field(default=120.0, gt=0, validation_alias="RVM_DECODER_TIMEOUT_S")
     allow_private_addresses: bool = Field(
         default=False, validation_alias="RVM_ALLOW_PRIVATE_ADDRESSES"
     )

@@ -32,6 +32,8 @@ CGROUP_FOLDER = Path("/sys/fs/cgroup")
 _START_FIELD = 22 - 3
 # Of glibc's malloc.h.
 _M_ARENA_MAX = -8
+# Of linux/prctl.h.
+_PR_SET_DUMPABLE = 4
 
 # Less than this is hardly any memory: a few pictures of a video in HD.
 _SPARE_BYTES = 64 << 20
@@ -129,6 +131,14 @@ def _is_want_of_memory(exc: BaseException) -> bool:
     if isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
         return True
     return any(words in str(exc) for words in _WANT_OF_MEMORY)
+
+
+def keep_memory_private() -> None:
+    """Let no process of the same user look into this one, or read its environment in /proc.
+
+    The programs that it starts are not covered. Whoever is root is not kept out.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rvm_client.backdrop import open_backdrop
-from rvm_client.decode import VideoReader
+from rvm_client.decode import Reader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError, printable
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
+from rvm_client.isolated import Opener, OpensHere
 from rvm_client.machine import naming_want_of_memory, say_once
 from rvm_client.matte import (
     ChunkShape,
@@ -98,6 +99,7 @@ def matte_video(
     options: MatteOptions,
     limits: Limits | None = None,
     *,
+    opener: Opener | None = None,
     on_progress: Callable[[MatteProgress], None] | None = None,
     on_source: Callable[[SourceChunk, VideoInfo], None] | None = None,
     cancelled: threading.Event | None = None,
@@ -113,6 +115,7 @@ def matte_video(
         model: a connection to the server.
         options: what is wished for.
         limits: what the machine allows; None: the usual limits, and codecs in software.
+        opener: opens source and background; None: this process.
         on_progress: called in this thread after each chunk.
         on_source: called in the decoder's thread with each chunk on its way to the model; where
             everything is done once more, from the start again.
@@ -126,7 +129,15 @@ def matte_video(
         OutOfMemoryError: the memory of this machine ran out.
     """
     run = _Run(
-        source, target, model, options, limits or Limits(), on_progress, on_source, cancelled
+        source,
+        target,
+        model,
+        options,
+        limits or Limits(),
+        opener or OpensHere(),
+        on_progress,
+        on_source,
+        cancelled,
     )
     with naming_want_of_memory():
         try:
@@ -148,16 +159,20 @@ def transcode(
     options: MatteOptions,
     limits: Limits,
     *,
+    opener: Opener | None = None,
     cancelled: threading.Event | None = None,
 ) -> None:
     """Encode a result that has alpha again as the type of `options`; nothing is matted.
+
+    `opener` as in `matte_video`: the sound of a result may be a stranger's.
 
     Raises:
         InputError, OutputError, StoppedError, OutOfMemoryError: as `matte_video`.
     """
     with naming_want_of_memory(), ExitStack() as stack:
-        reader = stack.enter_context(VideoReader(source, options, limits, keeps_alpha=True))
-        sound = _open_sound(stack, source, options, reader.info, [])
+        opener = opener or OpensHere()
+        reader = stack.enter_context(opener.video(source, options, limits, keeps_alpha=True))
+        sound = _open_sound(stack, opener, source, options, reader.info, [])
         writer = stack.enter_context(
             open_writer(target, options, reader.info, sound=sound, jobs_at_once=limits.jobs_at_once)
         )
@@ -183,6 +198,7 @@ class _Run:
     model: MattingModel
     options: MatteOptions
     limits: Limits
+    opener: Opener
     on_progress: Callable[[MatteProgress], None] | None
     on_source: Callable[[SourceChunk, VideoInfo], None] | None
     cancelled: threading.Event | None
@@ -206,14 +222,14 @@ class _Run:
             self._note_damage(reader)
         return self._result(reader, session, writer, time.monotonic() - started_s)
 
-    def _reader(self) -> VideoReader:
+    def _reader(self) -> Reader:
         in_planes = self.model.takes_planes and takes_planes(self.options)
-        return VideoReader(self.source, self.options, self.limits, takes_planes=in_planes)
+        return self.opener.video(self.source, self.options, self.limits, takes_planes=in_planes)
 
     def _writer(self, stack: ExitStack, info: VideoInfo) -> Writer:
         background = self.options.background or GREEN
-        backdrop = stack.enter_context(open_backdrop(background, info, self.limits))
-        sound = _open_sound(stack, self.source, self.options, info, self.warnings)
+        backdrop = stack.enter_context(open_backdrop(background, info, self.limits, self.opener))
+        sound = _open_sound(stack, self.opener, self.source, self.options, info, self.warnings)
         return open_writer(
             self.target,
             self.options,
@@ -245,7 +261,7 @@ class _Run:
         )
 
     def _mattes(
-        self, stack: ExitStack, reader: VideoReader, session: MattingSession, frames_per_chunk: int
+        self, stack: ExitStack, reader: Reader, session: MattingSession, frames_per_chunk: int
     ) -> Iterator[MatteChunk]:
         """Decode and matte, each in a thread of its own."""
         decoded = timed(self._source_chunks(reader, frames_per_chunk), self.watches.decode)
@@ -272,7 +288,7 @@ class _Run:
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
 
-    def _source_chunks(self, reader: VideoReader, frames_per_chunk: int) -> Iterator[SourceChunk]:
+    def _source_chunks(self, reader: Reader, frames_per_chunk: int) -> Iterator[SourceChunk]:
         for chunk in reader.chunks(frames_per_chunk):
             if self.on_source is not None:
                 self.on_source(chunk, reader.info)
@@ -285,7 +301,7 @@ class _Run:
         if self.on_progress is not None:
             self.on_progress(MatteProgress(writer.frames_written, info.frame_count_from_header))
 
-    def _note_damage(self, reader: VideoReader) -> None:
+    def _note_damage(self, reader: Reader) -> None:
         if reader.damaged_packets:
             self.warnings.append(
                 f"{reader.damaged_packets} packets of the video are damaged; what could be "
@@ -293,7 +309,7 @@ class _Run:
             )
 
     def _result(
-        self, reader: VideoReader, session: MattingSession, writer: Writer, seconds: float
+        self, reader: Reader, session: MattingSession, writer: Writer, seconds: float
     ) -> MatteResult:
         info, frames = reader.info, writer.frames_written
         return MatteResult(
@@ -321,7 +337,12 @@ class _Run:
 
 
 def _open_sound(
-    stack: ExitStack, source: Path, options: MatteOptions, info: VideoInfo, warnings: list[str]
+    stack: ExitStack,
+    opener: Opener,
+    source: Path,
+    options: MatteOptions,
+    info: VideoInfo,
+    warnings: list[str],
 ) -> SoundTrack | None:
     """The sound of the same part of the source; `warnings` gets what is lost of it."""
     if not (options.output_type.facts.has_sound and options.audio):
@@ -336,6 +357,7 @@ def _open_sound(
         warn=warnings.append,
         origin_seconds=float(info.origin_seconds) if start_seconds else None,
         end_seconds=end_seconds,
+        open_sound=opener.sound,
     )
     return sound and stack.enter_context(sound)
 

@@ -44,6 +44,21 @@ def test_threads_share_one_heap() -> None:
     assert spread_bytes("shared") < 2**20
 
 
+_PRIVATE = """
+import ctypes
+from rvm_client.machine import keep_memory_private
+PR_GET_DUMPABLE = 3
+before = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+keep_memory_private()
+print(before, ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0))
+"""
+
+
+def test_memory_is_kept_private() -> None:
+    done = subprocess.run([sys.executable, "-c", _PRIVATE], capture_output=True, text=True)
+    assert done.stdout == "1 0\n"
+
+
 # Dataclasses and named tuples are made by an exec of source text, so that a signal at an import
 # may come in one.
 _STOPPED_IN_EXEC = """

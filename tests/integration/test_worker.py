@@ -339,6 +339,52 @@ def test_a_cancelled_job_leaves_nothing(shared: Endpoint, clips: ClipServer) -> 
     assert list(shared.temporary.iterdir()) == []
 
 
+def decoder_of(worker_pid: int) -> psutil.Process:
+    """The only process of the worker, while it is at work on its only job."""
+    (decoder,) = psutil.Process(worker_pid).children(recursive=True)
+    return decoder
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(signal.SIGSEGV, "ended by SIGSEGV"), (signal.SIGKILL, "SIGKILL")]
+)
+def test_a_decoder_that_dies_costs_its_own_job_only(
+    shared: Endpoint, clips: ClipServer, number: signal.Signals, message: str
+) -> None:
+    job_id = f"dies-{number.name}"
+    shared.runpod.submit(job_id, {"video_url": clips.url("long.mp4")})
+    shared.runpod.wait_for_progress(job_id, "Processing (")
+    decoder_of(shared.pid).send_signal(number)
+    result = shared.runpod.wait_for_result(job_id)
+    assert message in result["error"]
+    assert "\n" not in result["error"]
+    output = shared.output(f"after-{job_id}", video_url=clips.url("short.mp4"))
+    assert output["frames"] == FRAMES
+    assert list(shared.temporary.iterdir()) == []
+
+
+def test_a_decoder_that_hangs_does_not_hold_up_the_end_of_a_job(
+    shared: Endpoint, clips: ClipServer
+) -> None:
+    shared.runpod.submit("hangs", {"video_url": clips.url("long.mp4")})
+    shared.runpod.wait_for_progress("hangs", "Processing (")
+    decoder = decoder_of(shared.pid)
+    decoder.suspend()
+    shared.runpod.stop("hangs")
+    output = shared.output("after-hangs", video_url=clips.url("short.mp4"))
+    assert output["frames"] == FRAMES
+    assert not decoder.is_running()
+    assert list(shared.temporary.iterdir()) == []
+
+
+def test_a_decoder_knows_no_secret(shared: Endpoint, cloudinary: CloudinaryServer) -> None:
+    secret = re.search(r":([^:@/]+)@", cloudinary.cloudinary_url)
+    assert secret is not None
+    environment = decoder_of(shared.pid).environ()
+    assert not [value for value in environment.values() if secret[1] in value]
+    assert not [name for name in environment if name.startswith(("CLOUDINARY", "RUNPOD", "RVM"))]
+
+
 @pytest.mark.slow
 def test_ten_jobs_in_a_row_leave_nothing_and_do_not_grow(
     shared: Endpoint, clips: ClipServer
@@ -350,7 +396,8 @@ def test_ten_jobs_in_a_row_leave_nothing_and_do_not_grow(
         sizes.append(process.memory_info().rss)
         threads.append(process.num_threads())
         files.append(process.num_fds())
-    assert process.children(recursive=True) == []
+    # The one that waits for the next job.
+    assert len(process.children(recursive=True)) == 1
     assert list(shared.temporary.iterdir()) == []
     assert client_segments(shared.pid) == []
     # The first jobs load libraries and fill pools; from then on nothing may be added.

@@ -1,6 +1,6 @@
 """Video file to chunks of frames: upright, progressive, full range, each frame at its own time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +16,44 @@ from rvm_client.decode.planar import colour_of_planes, planar_pictures
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.decode.stills import rgba
 from rvm_client.decode.trim import Place, open_range
-from rvm_client.frames import MatteChunk, Role, SourceChunk
+from rvm_client.frames import MatteChunk, Role, SourceChunk, VideoInfo
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pixels import UInt8Array
 
 
 class _Picture(Protocol):
     def copy_to(self, out: UInt8Array) -> None: ...
+
+
+NewChunk = Callable[[tuple[int, ...]], UInt8Array]
+"""Gives the memory for the frames of a chunk, by its shape."""
+
+
+def _own_memory(shape: tuple[int, ...]) -> UInt8Array:
+    return np.empty(shape, np.uint8)
+
+
+class Reader(Protocol):
+    """An open video: a VideoReader, or one in another process."""
+
+    info: VideoInfo
+
+    @property
+    def damaged_packets(self) -> int:
+        """See VideoReader."""
+
+    @property
+    def decoder(self) -> str:
+        """See VideoReader."""
+
+    def chunks(self, frames_per_chunk: int) -> Iterator[SourceChunk]:
+        """See VideoReader."""
+
+    def mattes(self) -> Iterator[MatteChunk]:
+        """See VideoReader."""
+
+    def __enter__(self) -> "Reader": ...
+    def __exit__(self, *exc_info: object) -> None: ...
 
 
 class VideoReader(Closing):
@@ -86,10 +117,13 @@ class VideoReader(Closing):
         """FFmpeg's name of the decoder that is in use; `..._nvdec` on a GPU."""
         return self._decoder.name
 
-    def chunks(self, frames_per_chunk: int) -> Iterator[SourceChunk]:
+    def chunks(
+        self, frames_per_chunk: int, new_chunk: NewChunk = _own_memory
+    ) -> Iterator[SourceChunk]:
         """All frames in order of presentation, `frames_per_chunk` at a time; once only.
 
-        A chunk has fewer frames at the end, and where the role changes.
+        A chunk has fewer frames at the end, and where the role changes. `new_chunk` gives the
+        memory for each, and is asked for the next one when this one has been taken.
 
         Raises:
             InputError: the picture size changes on the way, or a limit is passed.
@@ -97,11 +131,11 @@ class VideoReader(Closing):
         info = self.info
         frame_shape = info.layout.frame_shape(info.height_pixels, info.width_pixels)
         shape = (frames_per_chunk, *frame_shape)
-        src, pts, role = np.empty(shape, np.uint8), list[int](), Role.FRAMES
+        src, pts, role = new_chunk(shape), list[int](), Role.FRAMES
         for picture, place in self._pictures():
             if pts and (len(pts) == frames_per_chunk or place.role is not role):
                 yield SourceChunk(src[: len(pts)], tuple(pts), role)
-                src, pts = np.empty(shape, np.uint8), []
+                src, pts = new_chunk(shape), []
             picture.copy_to(src[len(pts)])
             pts.append(place.pts)
             role = place.role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -10,7 +11,6 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
-from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -51,10 +51,8 @@ class Cut:
         return first, round(self.end_seconds * rate) if has_end else float("inf")
 
 
-def copied_packets(
-    source: InputContainer, stream: AudioStream, target: AudioStream, cut: Cut
-) -> Iterator[SoundPacket]:
-    """The payloads as they are, at the times of the source.
+def copied_packets(source: InputContainer, stream: AudioStream, cut: Cut) -> Iterator[SoundPacket]:
+    """The payloads as they are, at the times of the source, in samples.
 
     Packets that reach the decoder before the first kept sample get times below 0.
     """
@@ -75,7 +73,6 @@ def copied_packets(
         packet.time_base = Fraction(1, clock.rate)
         packet.pts = packet.dts = last = pts
         packet.duration = duration
-        packet.stream = target
         yield packet
 
 
@@ -108,19 +105,31 @@ class _SampleClock:
         return expected if abs(samples - expected) <= self._tick_samples else samples
 
 
-def transcoded_packets(
+def decoded_pieces(
     source: InputContainer,
     stream: AudioStream,
-    target: AudioStream,
+    layout: str,
+    rate: int,
     cut: Cut,
     warn: Callable[[str], None],
-) -> Iterator[SoundPacket]:
-    """Decoded, brought to the encoder's rate and channels, cut to the sample, and encoded."""
-    encoder = target.codec_context
+) -> Iterator[av.AudioFrame]:
+    """Decoded, brought to an encoder's channels and rate as planes of floats, cut to the sample."""
+    target = _Target(layout, rate)
     frames = _on_one_clock(_decoded(source, stream, warn))
-    for frame in _cut_pieces(_resampled(frames, encoder, cut.origin_seconds), cut):
-        yield from target.encode(frame)
+    return _cut_pieces(_resampled(frames, target, cut.origin_seconds), cut)
+
+
+def encoded_packets(pieces: Iterator[av.AudioFrame], target: AudioStream) -> Iterator[SoundPacket]:
+    """The pieces, encoded."""
+    for piece in pieces:
+        yield from target.encode(piece)
     yield from target.encode(None)
+
+
+@dataclass(frozen=True)
+class _Target:
+    layout: str
+    rate: int
 
 
 def _decoded(
@@ -155,9 +164,9 @@ def _on_one_clock(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 
 
 def _resampled(
-    frames: Iterator[av.AudioFrame], encoder: AudioCodecContext, origin_seconds: float
+    frames: Iterator[av.AudioFrame], target: _Target, origin_seconds: float
 ) -> Iterator[av.AudioFrame]:
-    """At the encoder's rate and channels, without short gaps, on the output's clock."""
+    """At the target's rate and channels, without short gaps, on the output's clock."""
     resampler: av.AudioResampler | None = None
     kind, expected = ("", "", 0), 0
     for frame in frames:
@@ -170,17 +179,17 @@ def _resampled(
             resampler = None
         expected = start + frame.samples
         frame.pts = start - round(origin_seconds * rate)
-        resampler = resampler or _resampler(encoder)
+        resampler = resampler or _resampler(target)
         yield from resampler.resample(frame)
     if resampler is not None:
         yield from resampler.resample(None)
 
 
-def _resampler(encoder: AudioCodecContext) -> av.AudioResampler:
+def _resampler(target: _Target) -> av.AudioResampler:
     return av.AudioResampler(
         format="fltp",
-        layout=encoder.layout.name,
-        rate=encoder.sample_rate,
+        layout=target.layout,
+        rate=target.rate,
         # aresample: 1 is to fill and to cut where timestamps say so, and never to stretch.
         options={"async": "1", "min_hard_comp": str(_TIMESTAMP_TOLERANCE_SECONDS)},
     )

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError
-from rvm_client.machine import share_one_heap, stop_on_signals
+from rvm_client.machine import keep_memory_private, share_one_heap, stop_on_signals
 from rvm_client.owned import sweep
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
 from rvm_client.worker.cold_start import ColdStart
@@ -32,6 +32,7 @@ def main() -> None:
     cold_start = ColdStart()
     stop_on_signals()
     share_one_heap()
+    keep_memory_private()
     try:
         status = _run(load_settings(), cold_start)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import ConfigError, GpuMemoryError, ServerError
+from rvm_client.isolated import DecoderLimits, DecoderPool
 from rvm_client.machine import available_cores
 from rvm_client.matte import (
     MattingModel,
@@ -57,11 +58,14 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
     store = choose_store(settings)
     cold_start.end("imports")
     with ExitStack() as stack:
+        decoders = _decoders(stack, settings)
         supervisor = None
         if starting is not None:
             supervisor = stack.enter_context(_supervisor(settings, starting))
             cold_start.note_server(starting, supervisor.server)
             cold_start.end("Triton")
+        if decoders is not None:
+            decoders.ready()
         servers = supervisor or _remote_server(settings)
         open_model = partial(MattingModel.configured, servers, settings)
         limits = _checked_limits(settings, open_model, cold_start, ours=supervisor is not None)
@@ -76,6 +80,7 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
             limits=limits,
             upload_timeout_s=settings.upload_timeout_s,
             job_timeout_s=settings.job_timeout_s,
+            decoders=decoders,
         )
         _register_checks(context, cold_start)
         watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
@@ -95,6 +100,14 @@ def jobs_at_once(settings: Settings, model: MattingModel) -> int:
         return settings.jobs_at_once
     has_cores = available_cores() >= _CORES_FOR_SEVERAL_JOBS
     return _JOBS_ON_GPU if model.runs_on_gpu and has_cores else 1
+
+
+def _decoders(stack: ExitStack, settings: Settings) -> DecoderPool | None:
+    """The processes for strangers' files. The first starts beside the server."""
+    if not settings.decoder_process:
+        return None
+    uses_gpu = Limits.configured(settings).hardware.has_gpu
+    return stack.enter_context(DecoderPool(DecoderLimits.configured(settings), uses_gpu=uses_gpu))
 
 
 def _supervisor(settings: Settings, starting: StartingServer) -> Supervisor:

@@ -5,12 +5,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import OverdueError, StoppedError, UploadError
+from rvm_client.isolated import DecoderPool, Opener, OpensHere
 from rvm_client.matte import MattingModel
 from rvm_client.net import Deadline
 from rvm_client.options import Limits, MatteOptions
@@ -38,6 +40,8 @@ class JobContext:
     limits: Limits
     upload_timeout_s: float
     job_timeout_s: float
+    decoders: DecoderPool | None = None
+    """Where strangers' files are opened; None: in the worker itself."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,10 @@ def _run(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
         folder = owned.path
         fetched_s = _fetch(job, folder, context, report)
         frames = partial(report.frames, started_s, time.monotonic())
-        matted = _matte(job, folder, context, report, frames)
-        files = _fitting_files(matted, store, context.limits, report)
+        with ExitStack() as stack:
+            opener = _opener(stack, folder, context, report)
+            matted = _matte(job, folder, context, report, opener, frames)
+            files = _fitting_files(matted, store, context.limits, report, opener)
         upload_started_s = time.monotonic()
         stored = _upload(job, files, store, context, report)
         now_s = time.monotonic()
@@ -137,11 +143,18 @@ def _fetch(job: Job, folder: Path, context: JobContext, report: JobReport) -> fl
     return seconds
 
 
+def _opener(stack: ExitStack, folder: Path, context: JobContext, report: JobReport) -> Opener:
+    if context.decoders is None:
+        return OpensHere()
+    return stack.enter_context(context.decoders.job(folder, report.cancelled))
+
+
 def _matte(
     job: Job,
     folder: Path,
     context: JobContext,
     report: JobReport,
+    opener: Opener,
     on_frames: Callable[[], None],
 ) -> MatteResult:
     def tell(progress: MatteProgress) -> None:
@@ -156,6 +169,7 @@ def _matte(
             model,
             job.matte_options(folder),
             context.limits,
+            opener=opener,
             on_progress=tell,
             cancelled=report.cancelled,
         )
@@ -176,7 +190,7 @@ class _ResultFiles:
 
 
 def _fitting_files(
-    matted: MatteResult, store: Store, limits: Limits, report: JobReport
+    matted: MatteResult, store: Store, limits: Limits, report: JobReport, opener: Opener
 ) -> _ResultFiles:
     """The files to upload: what the store would refuse is encoded again as a smaller type."""
     files, limit = dict(matted.files), store.max_file_bytes
@@ -191,7 +205,8 @@ def _fitting_files(
             "the plan allows it"
         )
     smaller = matted.path.with_suffix(smaller_type.suffix)
-    transcode(matted.path, smaller, MatteOptions(smaller_type), limits, cancelled=report.cancelled)
+    options = MatteOptions(smaller_type)
+    transcode(matted.path, smaller, options, limits, opener=opener, cancelled=report.cancelled)
     size = smaller.stat().st_size
     if size > limit:
         raise UploadError(
