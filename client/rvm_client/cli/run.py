@@ -23,12 +23,15 @@ from rvm_client.config import Settings
 from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import InputError, ServerError, UsageError
+from rvm_client.machine import check_memory
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions, is_url
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer
 
 _STDERR = Console(stderr=True)
+# What the stacks of gRPC's threads need; where one cannot start, gRPC aborts the process.
+_GRPC_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 def _model(server: StartingServer | str, settings: Settings) -> Iterator[MattingModel]:
     """The model on the server."""
     timeout_s = settings.request_timeout_s
+    check_memory(_GRPC_BYTES)
     if isinstance(server, str):
         with MattingModel(server, request_timeout_s=timeout_s) as model:
             yield model
