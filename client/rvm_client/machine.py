@@ -98,14 +98,17 @@ def share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def check_memory() -> None:
+def check_memory(spare_bytes: int = _SPARE_BYTES) -> None:
     """To be asked where a library failed: those in C rarely say that it was for want of memory.
+
+    Args:
+        spare_bytes: what is hardly any.
 
     Raises:
         MemoryError: there is hardly any left.
     """
     try:
-        mmap.mmap(-1, _SPARE_BYTES).close()
+        mmap.mmap(-1, spare_bytes).close()
     except OSError as exc:
         raise MemoryError from exc
 
@@ -123,12 +126,14 @@ def naming_want_of_memory() -> Iterator[None]:
         if not _is_want_of_memory(exc):
             raise
         raise OutOfMemoryError(
-            "the memory that this process may take ran out; give it more, or scale the video down"
+            "the memory or threads that this process may take ran out; give it more, or scale the "
+            "video down"
         ) from exc
 
 
 def _is_want_of_memory(exc: BaseException) -> bool:
-    if isinstance(exc, MemoryError) or getattr(exc, "errno", None) == errno.ENOMEM:
+    # EAGAIN is FFmpeg's for a thread that cannot start, as a thread has a stack.
+    if isinstance(exc, MemoryError) or getattr(exc, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
         return True
     return any(words in str(exc) for words in _WANT_OF_MEMORY)
 

@@ -1,11 +1,13 @@
 """Little memory is one true line, wherever it is that it runs out."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from tests.support.clips import index_frame, write_clip
 from tests.support.limited import run_limited
 
+from rvm_client.errors import OutOfMemoryError
 from rvm_client.machine import naming_want_of_memory
 
 TRANSCODE = """
@@ -36,9 +38,24 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_little_memory_is_said_to_be_that(clip: Path, tmp_path: Path, more_mebibytes: int) -> None:
     """It runs out as the file is opened, as it is decoded, and in the encoder."""
     run = run_limited(TRANSCODE, clip, tmp_path / "out.mp4", more_mebibytes)
-    assert run.output.startswith("OutOfMemoryError: the memory that this process may take ran out")
+    assert run.output.startswith("OutOfMemoryError: the memory or threads that this process may")
     assert run.output.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+        RuntimeError("can't start new thread"),
+        ImportError("libx.so: failed to map segment from shared object"),
+    ],
+)
+def test_want_of_memory_has_many_names(exc: Exception) -> None:
+    with pytest.raises(OutOfMemoryError), naming_want_of_memory():
+        raise exc
 
 
 @pytest.mark.parametrize("exc", [RuntimeError("of another kind"), OSError(2, "no such file")])

@@ -172,7 +172,7 @@ def test_exit_statuses() -> None:
     assert documented == statuses - {RvmError.exit_code}
 
 
-# --- performance.md and fidelity.md
+# --- performance.md, fidelity.md and reliability.md
 
 
 @pytest.mark.parametrize("row", table(DOCS / "performance.md", "", "720p"), ids=lambda row: row[0])
@@ -183,25 +183,27 @@ def test_figures_are_those_of_the_laboratory(row: list[str]) -> None:
     assert {*figures} <= {*notes}
 
 
-def named_in_fidelity() -> list[tuple[str, str]]:
+def named_tests(page: Path) -> list[tuple[str, str]]:
     """File and part of a test's name, as the third column of each table gives them."""
     named = []
     default = ""
-    for line in (DOCS / "fidelity.md").read_text().splitlines():
+    for line in page.read_text().splitlines():
         cells = line.strip("|").split(" | ")
         if len(cells) < 3:
             continue
-        if "test" in cells[2] and cells[0].strip() == "property":
+        if "test" in cells[2] and cells[0].strip() in ("property", "fault"):
             default = "".join(codes(cells[2])[:1])
             continue
         for code in codes(cells[2]):
             file, _, name = code.partition(": ")
-            named.append((file, name) if "/" in file else (default, code))
+            named.append((file, name) if "/" in file or name else (default, code))
     return named
 
 
-@pytest.mark.parametrize(("file", "name"), named_in_fidelity())
-def test_the_tests_that_fidelity_names(file: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "name"), named_tests(DOCS / "fidelity.md") + named_tests(DOCS / "reliability.md")
+)
+def test_the_tests_that_pages_name(file: str, name: str) -> None:
     path = ROOT / file if file.startswith("tests/") else ROOT / "tests" / "client" / file
     assert path.exists()
     if name:

@@ -3,6 +3,7 @@
 import json
 import queue
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class Worker:
 
     def _start(self) -> "subprocess.Popen[str]":
         folder = Path(self._folder.name, "case")
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         with self._said.open("w") as said:
             return subprocess.Popen(
@@ -88,13 +90,15 @@ def try_all(
     waiting: queue.SimpleQueue[Case | None] = queue.SimpleQueue()
     for case in [*cases, *[None] * workers]:
         waiting.put(case)
-    ended: queue.SimpleQueue[tuple[Case, Outcome] | None] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Case, Outcome] | BaseException | None] = queue.SimpleQueue()
 
     def work() -> None:
         worker = Worker(timeout_s)
         try:
             while (case := waiting.get()) is not None:
                 ended.put((case, worker.try_case(case)))
+        except BaseException as exc:
+            ended.put(exc)
         finally:
             worker.close()
             ended.put(None)
@@ -105,6 +109,8 @@ def try_all(
     running = workers
     while running:
         item = ended.get()
+        if isinstance(item, BaseException):
+            raise item
         if item is None:
             running -= 1
         else:

@@ -51,7 +51,7 @@ def test_a_crash_and_a_hang_are_counted_and_do_not_stop_the_others(tmp_path: Pat
     def note(case: Case, outcome: Outcome) -> None:
         ended[case.number] = outcome.verdict
 
-    try_all(cases, note, workers=1, timeout_s=20)
+    try_all(cases, note, workers=1, timeout_s=15)
     assert [ended[1], ended[2]] == [Verdict.SIGNAL, Verdict.HANG]
     assert ended[0].is_good
     assert ended[3].is_good

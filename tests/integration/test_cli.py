@@ -177,7 +177,7 @@ def test_too_little_memory_for_the_libraries_is_one_line(
     flags = ("-o", tmp_path / "out.mp4", "--triton-url", url)
     run = rvm_matte_process(clip, *flags, preexec_fn=limit)
     assert run.returncode == 6, run.stderr
-    assert run.stderr.startswith("error: the memory that this process may take ran out")
+    assert run.stderr.startswith("error: the memory or threads that this process may take")
     assert run.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -22,6 +22,7 @@ from rvm_client.config import Settings
 from rvm_client.decode import check_source
 from rvm_client.encode import check_output_path, check_preview_path
 from rvm_client.errors import InputError, UsageError
+from rvm_client.machine import check_memory
 from rvm_client.matte import MattingModel, probe_within
 from rvm_client.options import Limits, MatteOptions, is_url
 from rvm_client.owned import OwnedFolder
@@ -29,6 +30,8 @@ from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer, Supervisor
 
 _STDERR = Console(stderr=True)
+# What the stacks of gRPC's threads need; where one cannot start, gRPC aborts the process.
+_GRPC_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def _local_file(source: str, settings: Settings) -> Iterator[Path]:
 @contextmanager
 def _model(server: StartingServer | str, settings: Settings) -> Iterator[MattingModel]:
     """The model on the server."""
+    check_memory(_GRPC_BYTES)
     with ExitStack() as stack:
         supply: str | Supervisor
         if isinstance(server, str):
