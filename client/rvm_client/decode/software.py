@@ -47,6 +47,9 @@ class SoftwareDecoder(Closing):
         for packet in self._readable_packets():
             try:
                 frames = self.stream.decoder.decode(packet)
+            except MemoryError:
+                # One of FFmpeg's errors, too, but no damage.
+                raise
             except av.error.FFmpegError:
                 self.damaged_packets += 1
                 continue
