@@ -48,6 +48,9 @@ class SoftwareDecoder(Closing):
         for packet in self._readable_packets():
             try:
                 frames = self.stream.decoder.decode(packet)
+            except MemoryError:
+                # One of FFmpeg's errors, too, but no damage.
+                raise
             except av.error.FFmpegError:
                 check_memory()
                 self.damaged_packets += 1

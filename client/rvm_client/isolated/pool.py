@@ -28,6 +28,7 @@ class DecoderPool(Closing):
         # They die with the thread that started them, so it must outlive them all.
         self._starter = futures.ThreadPoolExecutor(1, thread_name_prefix="decoder start")
         self._lock = threading.Lock()
+        self._closed = False
         self._spare: futures.Future[DecoderProcess] | None = self._starting()
 
     @contextmanager
@@ -45,7 +46,7 @@ class DecoderPool(Closing):
                 yield OpensInProcess(process)
         finally:
             with self._lock:
-                if self._spare is None:
+                if self._spare is None and not self._closed:
                     self._spare = self._starting()
 
     def ready(self) -> DecoderProcess | None:
@@ -60,6 +61,7 @@ class DecoderPool(Closing):
         """End the one that waits."""
         with self._lock:
             spare, self._spare = self._spare, None
+            self._closed = True
         self._starter.shutdown()
         if spare is not None and spare.exception() is None:
             spare.result().close()
