@@ -19,11 +19,13 @@ import psutil
 import pytest
 import requests
 import torch
+from tests.support import http_faults as faults
 from tests.support.clip_server import ClipServer
 from tests.support.clips import index_frame, write_clip
+from tests.support.http_faults import FaultyServer
 from tests.support.runpod_server import RunPodServer
 
-from rvm_client.errors import ConfigError, ServerError
+from rvm_client.errors import ConfigError, ServerError, StoppedError
 from rvm_client.wire import MODEL_NAME
 from rvm_export import script
 from rvm_export.contract import Layout
@@ -225,6 +227,17 @@ def test_serves_jobs_at_an_address_until_sigterm(
         running.process.send_signal(signal.SIGTERM)
         assert running.end() == 0, running.errors
     assert "warning" not in running.errors
+
+
+def test_one_job_that_is_stopped_is_not_done(environment: dict[str, str], tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.answers(faults.silent())
+        job = json.dumps({"input": {"video_url": server.url()}})
+        with container(environment, tmp_path, "--test_input", job) as running:
+            assert server.arrived.wait(WITHIN_S)
+            running.signal_group(signal.SIGINT)
+            assert running.end() == StoppedError.exit_code
+    assert running.errors.splitlines()[-1] == "error: the job was stopped before it was done"
 
 
 # --- signals

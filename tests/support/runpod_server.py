@@ -69,6 +69,11 @@ class RunPodServer:
         """Hand out a job, with what RunPod passes on beside its input."""
         self._jobs.put({"id": job_id, "input": job_input, **beside})
 
+    def is_waiting(self, job_id: str) -> bool:
+        """Whether no worker has taken the job yet."""
+        with self._jobs.mutex:
+            return any(job["id"] == job_id for job in self._jobs.queue)
+
     def stop(self, job_id: str) -> None:
         """Ask the worker to stop one job, as RunPod does when its user cancels it."""
         self._stops.put(job_id)

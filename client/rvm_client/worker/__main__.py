@@ -2,7 +2,8 @@
 
 It starts Triton, takes jobs when it is ready, and ends both together:
 
-- SIGTERM or SIGINT lets the current jobs finish; a second one stops at once.
+- SIGTERM or SIGINT lets the current jobs finish; a second one stops at once. The one job of
+  `--test_input` is stopped by the first, with status 130.
 - A Triton that ends or hangs is started anew; where that fails, the worker ends too, and RunPod
   replaces it.
 
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rvm_client.config import Settings, load_settings
-from rvm_client.errors import ConfigError, RvmError, ServerStartError
+from rvm_client.errors import ConfigError, RvmError, ServerStartError, StoppedError
 from rvm_client.machine import keep_memory_private, share_one_heap, stop_on_signals
 from rvm_client.owned import sweep
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
@@ -39,7 +40,7 @@ def main() -> None:
         status = 0
     except RvmError as exc:
         print(f"error: {exc}", file=sys.stderr)
-        status = exc.exit_code if isinstance(exc, ServerStartError) else 1
+        status = exc.exit_code if isinstance(exc, ServerStartError | StoppedError) else 1
     sys.exit(status)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
-from rvm_client.errors import ConfigError, GpuMemoryError, ServerError
+from rvm_client.errors import ConfigError, GpuMemoryError, ServerError, StoppedError
 from rvm_client.isolated import DecoderLimits, DecoderPool
 from rvm_client.machine import available_cores
 from rvm_client.matte import (
@@ -51,6 +51,7 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
 
     Raises:
         RvmError: the worker cannot begin; a sentence for the user.
+        StoppedError: a signal came where RunPod's SDK does not wait for the job.
     """
     import runpod.serverless
 
@@ -85,12 +86,17 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         _register_checks(context, cold_start)
         watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
         handler = Handler(context, log, watch, cold_start)
-        runpod.serverless.start(
-            {
-                "handler": handler.__call__,
-                "concurrency_modifier": lambda _current: limits.jobs_at_once,
-            }
-        )
+        work = {
+            "handler": handler.__call__,
+            "concurrency_modifier": lambda _current: limits.jobs_at_once,
+        }
+        try:
+            runpod.serverless.start(work)
+        except SystemExit:
+            # At a signal RunPod's SDK lets jobs finish, but not the one of --test_input.
+            if handler.has_cut_off_a_job:
+                raise StoppedError("the job was stopped before it was done") from None
+            raise
         return ServerError.exit_code if watch is not None and watch.has_ended else 0
 
 

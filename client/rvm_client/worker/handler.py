@@ -33,6 +33,7 @@ class Handler:
         )
         self._running: dict[futures.Future[dict[str, Any]], threading.Event] = {}
         self._second_signal = SecondSignal(self._end_at_once)
+        self.has_cut_off_a_job = False
 
     async def __call__(self, job: dict[str, Any]) -> dict[str, Any]:
         """Do one job. A failure is `{"error": one sentence}`, whatever it was."""
@@ -71,7 +72,8 @@ class Handler:
                 output = await asyncio.shield(work)
             except asyncio.CancelledError:
                 cancelled.set()
-                await asyncio.wait([work])
+                await asyncio.gather(work, return_exceptions=True)
+                self.has_cut_off_a_job = True
                 self._log.info("cancelled", job_id)
                 raise
             finally:
