@@ -21,10 +21,12 @@ from tests.support.clips import (
     write_clip,
     write_frames,
 )
+from tritonclient.grpc import model_config_pb2
 
 from rvm_client.errors import ServerError
 from rvm_client.frames import SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel, check_golden_frames
+from rvm_client.matte.connection import Connection
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video
@@ -65,7 +67,9 @@ def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
 @contextmanager
 def as_on_gpu(url: str) -> Iterator[MattingModel]:
     """The models, of which the client believes that they run on a GPU: it sends planes."""
-    with mock.patch.object(MattingModel, "_runs_on_gpu", return_value=True):
+    group = model_config_pb2.ModelInstanceGroup(kind="KIND_GPU")
+    config = model_config_pb2.ModelConfig(instance_group=[group])
+    with mock.patch.object(Connection, "config", return_value=config):
         connected = MattingModel(url)
     with connected as model:
         yield model

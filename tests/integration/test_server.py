@@ -332,6 +332,26 @@ def test_an_exception_in_the_block_stops_the_server(stub_options: ServerOptions)
     assert not leftovers(server.name, server.pid)
 
 
+def with_descriptors(most: int) -> str:
+    """`rvm-serve` with 32 descriptors, of which it may make `most`."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, {most})); "
+    return limit + serve_code(*FREE_PORTS)
+
+
+def test_few_descriptors_are_one_line(echo_options: ServerOptions) -> None:
+    with running_command(with_descriptors(100), echo_options) as process:
+        _, errors = process.communicate(timeout=GONE_WITHIN_S)
+        assert re.fullmatch(r"rvm-serve: this process may open 100 files.*\n", errors)
+        assert process.returncode == ServerError.exit_code
+
+
+def test_descriptors_that_are_allowed_are_taken(echo_options: ServerOptions) -> None:
+    with running_command(with_descriptors(4096), echo_options) as process:
+        assert read_line(process).startswith("ready: ")
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=GONE_WITHIN_S)
+
+
 def test_stop_does_not_wait_for_a_model_s_process_that_has_died(
     echo_options: ServerOptions,
 ) -> None:

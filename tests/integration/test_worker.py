@@ -78,6 +78,7 @@ def settings(triton_url: str, temporary: Path) -> dict[str, str]:
     return {
         **keep,
         "RVM_TRITON_URL": triton_url,
+        "RVM_RECONNECT_TIMEOUT_S": "1",
         "RVM_ALLOW_PRIVATE_ADDRESSES": "true",
         "TMPDIR": str(temporary),
         "PYTHONUNBUFFERED": "1",

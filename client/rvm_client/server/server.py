@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -46,6 +47,8 @@ from rvm_client.server.options import (
 __all__ = ["ServerOptions", "TritonServer"]
 
 START_ATTEMPTS = 5
+# Connections, shared memory, libraries; some 100 were seen.
+DESCRIPTORS = 256
 POLL_INTERVAL_S = 0.05
 HTTP_TIMEOUT_S = 2.0
 GUARD_MARGIN_S = 5.0
@@ -89,6 +92,7 @@ class TritonServer(Closing):
             ServerStartError: it ended, was not ready within `ready_timeout_s`, or was abandoned.
         """
         check_model_repository(options.model_repository, options.model_name)
+        _allow_descriptors()
         check_ports(options)
         install = find_triton(options.tritonserver, options.cache_dir)
         for _ in range(START_ATTEMPTS - 1):
@@ -280,6 +284,23 @@ class TritonServer(Closing):
             with contextlib.suppress(OSError):
                 pipe.close()
         self._owned.close()
+
+
+def _allow_descriptors() -> None:
+    """Let this process and the server open as many files as they need, where that is allowed.
+
+    Raises:
+        ServerStartError: it is not: without them a server hangs at its start, and says nothing.
+    """
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed >= DESCRIPTORS:
+        return
+    if most < DESCRIPTORS:
+        raise ServerStartError(
+            f"this process may open {most} files, and a Triton server needs {DESCRIPTORS}; raise "
+            "the limit, as with: ulimit -n 1024"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, most))
 
 
 class PortTakenError(ServerStartError):
