@@ -1,4 +1,4 @@
-"""The soak as `scripts/soak` starts it, for some seconds, and that it sees a result that is wrong."""
+"""The soak as `scripts/soak` starts it, for some seconds, and that it sees a wrong result."""
 
 import os
 import re
