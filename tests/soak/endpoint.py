@@ -1,5 +1,6 @@
 """RunPod's side of one worker, which is started anew whenever it has ended."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -49,6 +50,8 @@ class Endpoint:
         self.runpod = RunPodServer()
         self.generation = 0
         self._ended = threading.Event()
+        self._owners: set[str] = set()
+        self._environments: set[Path] = set()
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("CLOUDINARY", "BUCKET"))},
             **_SETTINGS,
@@ -59,7 +62,6 @@ class Endpoint:
 
     def __enter__(self) -> "Endpoint":
         self.runpod.__enter__()
-        self._before = self._names()
         self._process = self._start()
         self._keeper = threading.Thread(target=self._keep)
         self._keeper.start()
@@ -98,12 +100,18 @@ class Endpoint:
 
     def left_behind(self) -> list[str]:
         """What is there although the worker has ended."""
-        files = [f"left behind: {path}" for path in self._temporary.iterdir()]
-        return files + [f"left behind: {name}" for name in sorted(self._names() - self._before)]
+        paths = [*self._temporary.iterdir(), *self._environments]
+        for owner in self._owners:
+            paths += SEGMENTS.glob(f"{owner}-*")
+        return [f"left behind: {path}" for path in paths if path.exists()]
 
-    def _names(self) -> set[str]:
-        folders = [*SEGMENTS.glob("rvm-*"), *Path("/tmp").glob("python_env_*")]
-        return set(map(str, folders))
+    def _note_names(self) -> None:
+        """By which what it leaves is known: others have servers on this machine, too."""
+        self._owners.add(f"rvm-client-{self._process.pid}")
+        for folder in self._temporary.glob("rvm-server-*"):
+            self._owners.add(folder.name)
+            with contextlib.suppress(OSError):
+                self._environments.add((folder / "python_env").readlink())
 
     def _start(self) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
@@ -117,6 +125,7 @@ class Endpoint:
     def _keep(self) -> None:
         """Do what RunPod does with a worker that has ended."""
         while not self._ended.wait(0.2):
+            self._note_names()
             if self._process.poll() is not None:
                 self._process = self._start()
                 self.generation += 1

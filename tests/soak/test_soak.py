@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_no_job_is_lost(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.3", "--pause-s", "3"]
+    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--pause-s", "4"]
     run = subprocess.run(
         command,
         cwd=ROOT,
@@ -28,7 +28,7 @@ def test_no_job_is_lost(tmp_path: Path) -> None:
     found = re.search(r"(\d+) jobs done, \d+ of them posted again, (\d+) faults", run.stdout)
     assert found is not None, run.stdout
     assert int(found[1]) >= 6
-    assert int(found[2]) >= 2
+    assert int(found[2]) >= 1
 
 
 def test_a_file_that_lacks_frames_is_wrong(tmp_path: Path) -> None:
