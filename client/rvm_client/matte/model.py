@@ -70,6 +70,7 @@ class MattingModel(Closing):
         self._request_timeout_s = request_timeout_s
         self._most_losses = most_losses
         self._losses = 0
+        self._models: dict[str, ModelAddress] = {}
         if isinstance(server, str):
             probe = probe_within(request_timeout_s)
             self._servers: ServerSupply = RemoteServer(server, probe, reconnect_s)
@@ -247,7 +248,7 @@ class MattingModel(Closing):
 
     def _check_same(self, models: Mapping[str, ModelAddress]) -> None:
         """A video never mixes versions."""
-        for layout, before in getattr(self, "_models", {}).items():
+        for layout, before in self._models.items():
             now = models.get(layout)
             if now is None or (now.version, now.state_dtype) != (
                 before.version,
