@@ -15,9 +15,9 @@ from bench.timing import interleaved
 from rvm_client.config import process_environment
 from rvm_client.frames import SourceChunk
 from rvm_client.matte import (
+    ChunkSession,
     ChunkShape,
     MattingModel,
-    MattingSession,
     shared_room_bytes,
     warm_up,
 )
@@ -77,7 +77,7 @@ def with_overhead(found: dict[str, dict[str, float]]) -> dict[str, dict[str, flo
     }
 
 
-def request(session: MattingSession, src: UInt8Array) -> Callable[[], None]:
+def request(session: ChunkSession, src: UInt8Array) -> Callable[[], None]:
     """One request of a whole chunk, its pixels already staged as the pipeline has them."""
     (chunk,) = session.staged([SourceChunk(src, tuple(range(len(src))))])
 

@@ -18,7 +18,7 @@ from bench.clips import frames
 from bench.gpu_check.lines import Check, CheckFailedError, Outcome, measured, not_here, passed
 from bench.gpu_check.subject import LAYOUTS, Subject, address_of
 from bench.serving import request, start_server
-from rvm_client.matte import ChunkShape, MattingModel, check_golden_frames
+from rvm_client.matte import ChunkShape, MattingModel, Request, check_golden_frames
 from rvm_client.matte.transport import ModelAddress
 from rvm_client.server import TritonServer
 from rvm_export import verification, yuv_reference
@@ -202,7 +202,7 @@ class _ServedModel:
                 triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
             )
             inputs[-1].set_data_from_numpy(np.ascontiguousarray(array))
-        answer = self._address.connection.infer(self._address.name, inputs)
+        answer = self._address.connection.infer(Request(self._address.name, inputs))
         fgr, pha, r1, r2, r3, r4 = (torch.tensor(answer.as_numpy(name)) for name in OUTPUTS)
         return fgr, pha, r1, r2, r3, r4
 

@@ -4,24 +4,29 @@ The names below are the package's API. They are imported when they are asked for
 whoever needs one of them does not wait for the libraries of the others.
 
 Inside, data goes download -> decode -> scenes -> matte -> encode -> upload, a folder each.
-`pipeline` composes decode to encode, and the edges `cli` and `worker` use it.
+`pipeline` composes decode to encode, and the edges `cli` and `worker` use it. `direct` is for
+programs that have frames in hand.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rvm_client.direct import AsyncMattingSession, Matte, MattingSession
     from rvm_client.errors import (
+        AccessError,
         InferenceError,
         InputError,
         OutputError,
         RvmError,
+        ServerBusyError,
         ServerError,
+        ServerLostError,
         ServerUnreachableError,
         StoppedError,
         UsageError,
     )
-    from rvm_client.matte import MattingModel, MattingSession
+    from rvm_client.matte import Credentials, MattingModel
     from rvm_client.options import Limits, MatteOptions
     from rvm_client.output_types import OutputType
     from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
@@ -29,9 +34,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessError",
+    "AsyncMattingSession",
+    "Credentials",
     "InferenceError",
     "InputError",
     "Limits",
+    "Matte",
     "MatteOptions",
     "MatteProgress",
     "MatteResult",
@@ -40,7 +49,9 @@ __all__ = [
     "OutputError",
     "OutputType",
     "RvmError",
+    "ServerBusyError",
     "ServerError",
+    "ServerLostError",
     "ServerUnreachableError",
     "StoppedError",
     "UsageError",
@@ -49,7 +60,8 @@ __all__ = [
 
 _HOMES = {
     "errors": {name for name in __all__ if name.endswith("Error")},
-    "matte": {"MattingModel", "MattingSession"},
+    "direct": {"AsyncMattingSession", "Matte", "MattingSession"},
+    "matte": {"Credentials", "MattingModel"},
     "options": {"Limits", "MatteOptions"},
     "output_types": {"OutputType"},
     "pipeline": {"MatteProgress", "MatteResult", "matte_video"},

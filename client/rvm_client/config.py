@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=_default_cache_dir, validation_alias="RVM_CACHE_DIR")
     tritonserver: Path | None = Field(default=None, validation_alias="RVM_TRITONSERVER")
     triton_url: str | None = Field(default=None, validation_alias="RVM_TRITON_URL")
+    triton_token: SecretStr | None = Field(default=None, validation_alias="RVM_TRITON_TOKEN")
+    triton_tls: bool = Field(default=False, validation_alias="RVM_TRITON_TLS")
+    triton_ca_file: Path | None = Field(default=None, validation_alias="RVM_TRITON_CA_FILE")
     server_ready_timeout_s: float = Field(
         default=180.0, gt=0, validation_alias="RVM_SERVER_READY_TIMEOUT_S"
     )

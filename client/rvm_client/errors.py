@@ -12,6 +12,8 @@
           ServerSilentError       it did not answer in time
           ModelProcessError       the process that runs its model has died
           GpuLostError            its GPU failed, and fails all later requests
+        ServerBusyError         it has as many requests as it takes
+        AccessError             it lets this client not in
         InferenceError          it refused or failed a request
           GpuMemoryError          the GPU's memory ran out; fewer frames may fit
       OutputError        the result could not be encoded or written
@@ -98,6 +100,18 @@ class ModelProcessError(ServerLostError):
 
 class GpuLostError(ServerLostError):
     """The server's GPU failed, and fails every later request of this server's process."""
+
+
+class ServerBusyError(ServerError):
+    """The Triton server has as many requests as it takes; `retry_after_s` is how long to wait."""
+
+    def __init__(self, message: str = "", *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class AccessError(ServerError):
+    """The Triton server wants a token, or another one."""
 
 
 class InferenceError(ServerError):

@@ -19,9 +19,9 @@ from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.isolated import Opener, OpensHere
 from rvm_client.machine import naming_want_of_memory, say_once
 from rvm_client.matte import (
+    ChunkSession,
     ChunkShape,
     MattingModel,
-    MattingSession,
     frames_per_request,
     shared_room_bytes,
 )
@@ -250,7 +250,7 @@ class _Run:
             room_bytes=room_bytes,
         )
 
-    def _session(self, info: VideoInfo, frames_per_chunk: int, room_bytes: int) -> MattingSession:
+    def _session(self, info: VideoInfo, frames_per_chunk: int, room_bytes: int) -> ChunkSession:
         width, height = info.width_pixels, info.height_pixels
         return self.model.session(
             self.options.ratio_for(width, height),
@@ -261,7 +261,7 @@ class _Run:
         )
 
     def _mattes(
-        self, stack: ExitStack, reader: Reader, session: MattingSession, frames_per_chunk: int
+        self, stack: ExitStack, reader: Reader, session: ChunkSession, frames_per_chunk: int
     ) -> Iterator[MatteChunk]:
         """Decode and matte, each in a thread of its own."""
         decoded = timed(self._source_chunks(reader, frames_per_chunk), self.watches.decode)
@@ -309,7 +309,7 @@ class _Run:
             )
 
     def _result(
-        self, reader: Reader, session: MattingSession, writer: Writer, seconds: float
+        self, reader: Reader, session: ChunkSession, writer: Writer, seconds: float
     ) -> MatteResult:
         info, frames = reader.info, writer.frames_written
         return MatteResult(

@@ -5,23 +5,27 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import tritonclient.grpc as triton
+from tritonclient.grpc import aio
 from tritonclient.utils import InferenceServerException
 
 from rvm_client.closing import Closing
 from rvm_client.errors import (
+    AccessError,
     GpuLostError,
     GpuMemoryError,
     InferenceError,
     ModelProcessError,
+    ServerBusyError,
     ServerError,
     ServerSilentError,
     ServerUnreachableError,
     StoppedError,
 )
-from rvm_client.server import access_headers
+from rvm_client.matte.endpoint import Credentials, Endpoint
 
 # For what a server that lives answers at once.
 _CONTROL_TIMEOUT_S = 10.0
@@ -37,8 +41,26 @@ _GPU_FAILURES = (
 )
 # What Triton's Python backend says when its process has died. The server stays "ready".
 _DEAD_PROCESS = re.compile(r"Stub process .* is not healthy")
+# What Triton says when a request finds the queue full, or waited there for too long.
+_BUSY = re.compile(r"[Ee]xceeds maximum queue size|Request timeout expired")
+# How long a request takes when none was answered yet.
+_USUAL_REQUEST_S = 0.25
 # The last line of an error of Python or TorchScript: "builtins.ValueError: ..."
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One inference request, ready to be sent; it may be sent again."""
+
+    model_name: str
+    inputs: Sequence[triton.InferInput]
+    outputs: Sequence[triton.InferRequestedOutput] | None = None
+    """None: all, in the answer."""
+    request_id: str = ""
+    """Stands in the server's log."""
+    priority: int = 0
+    """1 goes before 2 in the server's queue; 0: the model's default."""
 
 
 class Connection(Closing):
@@ -49,15 +71,22 @@ class Connection(Closing):
     Args:
         url: HOST:PORT of Triton's gRPC endpoint.
         request_timeout_s: limit for one inference request.
+        credentials: how one comes in there.
+
+    Raises:
+        ConfigError: the file of authorities cannot be read.
     """
 
-    def __init__(self, url: str, request_timeout_s: float) -> None:
+    def __init__(
+        self, url: str, request_timeout_s: float, credentials: Credentials | None = None
+    ) -> None:
         self.url = url
-        self._request_timeout_s = request_timeout_s
-        self._client = triton.InferenceServerClient(url)
+        self.request_timeout_s = request_timeout_s
+        self.endpoint = Endpoint.find(url, credentials or Credentials())
+        self._headers = self.endpoint.headers
+        self._client = triton.InferenceServerClient(url, **self.endpoint.client_arguments)
+        self._pace = _Pace()
         self._is_closed = False
-        # A server that others reach, too, shares memory with its own machine only.
-        self._headers = access_headers(url) if is_on_this_machine(url) else None
 
     def close(self) -> None:
         """End the connection. May be called again."""
@@ -65,11 +94,7 @@ class Connection(Closing):
         self._client.close()
 
     def infer(
-        self,
-        model_name: str,
-        inputs: Sequence[triton.InferInput],
-        outputs: Sequence[triton.InferRequestedOutput] | None = None,
-        is_stopped: Callable[[], bool] = lambda: False,
+        self, request: Request, is_stopped: Callable[[], bool] = lambda: False
     ) -> triton.InferResult:
         """Send one request and wait for its answer.
 
@@ -78,12 +103,11 @@ class Connection(Closing):
         """
         self._check_open()
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+        sent_s = time.monotonic()
         call = self._client.async_infer(
-            model_name,
-            inputs,
             callback=lambda result, error: answers.put((result, error)),
-            outputs=outputs,
-            client_timeout=self._request_timeout_s,
+            headers=self._headers,
+            **_arguments(request, self.request_timeout_s),
         )
         stopped_s = None
         while True:
@@ -98,44 +122,49 @@ class Connection(Closing):
                     call.cancel()
                     raise StoppedError("the work was stopped") from None
         if error is not None:
-            raise from_triton(error, self.url) from error
+            raise from_triton(error, self.url, self._pace.request_s) from error
+        self._pace.note(time.monotonic() - sent_s)
         return result
 
     def is_served(self, model_name: str) -> bool:
         """Whether the server has the model."""
         with self._failing_clearly():
-            return bool(self._client.is_model_ready(model_name, client_timeout=_CONTROL_TIMEOUT_S))
+            return bool(self._client.is_model_ready(model_name, **self._control))
 
     def metadata(self, model_name: str) -> Any:
         """Triton's ModelMetadataResponse."""
         with self._failing_clearly():
-            return self._client.get_model_metadata(model_name, client_timeout=_CONTROL_TIMEOUT_S)
+            return self._client.get_model_metadata(model_name, **self._control)
 
     def config(self, model_name: str) -> Any:
         """Triton's ModelConfig, with what it made of KIND_AUTO."""
         with self._failing_clearly():
-            answer = self._client.get_model_config(model_name, client_timeout=_CONTROL_TIMEOUT_S)
+            answer = self._client.get_model_config(model_name, **self._control)
         return answer.config
 
     def regions(self) -> list[str]:
         """The names of the shared memory regions that the server maps."""
         with self._failing_clearly():
-            status = self._client.get_system_shared_memory_status(
-                headers=self._headers, client_timeout=_CONTROL_TIMEOUT_S
-            )
+            status = self._client.get_system_shared_memory_status(**self._control)
         return list(status.regions)
 
     def register(self, name: str, size_bytes: int) -> None:
         """Let the server map the segment `name` of /dev/shm under the same name."""
         with self._failing_clearly():
             self._client.register_system_shared_memory(
-                name, f"/{name}", size_bytes, 0, self._headers, _CONTROL_TIMEOUT_S
+                name, f"/{name}", size_bytes, **self._control
             )
 
     def unregister(self, name: str, timeout_s: float = _CONTROL_TIMEOUT_S) -> None:
         """End a mapping."""
         with self._failing_clearly():
-            self._client.unregister_system_shared_memory(name, self._headers, timeout_s)
+            self._client.unregister_system_shared_memory(
+                name, headers=self._headers, client_timeout=timeout_s
+            )
+
+    @property
+    def _control(self) -> dict[str, Any]:
+        return {"headers": self._headers, "client_timeout": _CONTROL_TIMEOUT_S}
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -150,18 +179,71 @@ class Connection(Closing):
             raise from_triton(exc, self.url) from exc
 
 
-def is_on_this_machine(url: str) -> bool:
-    """Whether HOST:PORT is spelled as an address of this machine that no other reaches."""
-    host = url.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")
+class AsyncConnection:
+    """The requests of a Connection from within asyncio; made and used in one event loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.url = connection.url
+        self._request_timeout_s = connection.request_timeout_s
+        self._headers = connection.endpoint.headers
+        self._client = aio.InferenceServerClient(self.url, **connection.endpoint.client_arguments)
+        self._pace = _Pace()
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._client.close()
+
+    async def infer(self, request: Request) -> triton.InferResult:
+        """Send one request and wait for its answer. Raises ServerError."""
+        sent_s = time.monotonic()
+        try:
+            result = await self._client.infer(
+                headers=self._headers, **_arguments(request, self._request_timeout_s)
+            )
+        except InferenceServerException as exc:
+            raise from_triton(exc, self.url, self._pace.request_s) from exc
+        self._pace.note(time.monotonic() - sent_s)
+        return result
 
 
-def from_triton(exc: InferenceServerException, url: str) -> ServerError:
-    """What tritonclient raised, as one of our errors."""
+class _Pace:
+    """How long requests take of late: so soon a busy server has room for another."""
+
+    def __init__(self) -> None:
+        self.request_s = _USUAL_REQUEST_S
+
+    def note(self, seconds: float) -> None:
+        self.request_s = 0.75 * self.request_s + 0.25 * seconds
+
+
+def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
+    return {
+        "model_name": request.model_name,
+        "inputs": request.inputs,
+        "outputs": request.outputs,
+        "request_id": request.request_id,
+        "priority": request.priority,
+        "client_timeout": timeout_s,
+    }
+
+
+def from_triton(
+    exc: InferenceServerException, url: str, request_s: float = _USUAL_REQUEST_S
+) -> ServerError:
+    """What tritonclient raised, as one of our errors; requests take `request_s` of late."""
     status, text = str(exc.status() or ""), str(exc.message())
     message = reason_of(text)
     if "is restricted" in message:
-        return InferenceError(f"the Triton server at {url} is closed to this client: {message}")
+        return AccessError(
+            f"the Triton server at {url} is closed to this client, which has no token or not the "
+            f"right one: {message}"
+        )
+    if _BUSY.search(text):
+        return ServerBusyError(
+            f"the Triton server at {url} has as many requests as it takes; try again in "
+            f"{request_s:.2f} s, or send fewer at once: {message}",
+            retry_after_s=request_s,
+        )
     if "UNAVAILABLE" in status and "is not ready" not in message:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "

@@ -1,7 +1,9 @@
 """The models of one Triton server, and of the next one where that is lost."""
 
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,11 @@ import numpy.typing as npt
 from rvm_client import wire
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
-from rvm_client.errors import GpuLostError, ServerError, ServerLostError
-from rvm_client.matte.connection import Connection, is_on_this_machine
-from rvm_client.matte.remote import RemoteServer
-from rvm_client.matte.session import MattingSession
+from rvm_client.errors import GpuLostError, ServerError, ServerLostError, UsageError
+from rvm_client.matte.connection import Connection
+from rvm_client.matte.endpoint import Credentials, is_on_this_machine
+from rvm_client.matte.remote import RemoteServers
+from rvm_client.matte.session import ChunkSession, Label
 from rvm_client.matte.shared_region import SharedMemoryError
 from rvm_client.matte.transport import (
     ChunkShape,
@@ -33,6 +36,7 @@ from rvm_client.server import ServerAddress, ServerSupply
 _LOG = logging.getLogger(__name__)
 
 _STATE_DTYPES = ("FP32", "FP16")
+_LOSSES_COUNT_FOR_S = 600.0
 # What a small request carries: the encoder's four steps down leave 2 pixels of it.
 _PROBE_PIXELS = 32
 _LAYOUTS: dict[str, PixelLayout] = {
@@ -49,10 +53,13 @@ class MattingModel(Closing):
     server is lost, its replacement gets the request that was lost: frames and states are ours.
 
     Args:
-        server: HOST:PORT of Triton's gRPC endpoint, or where servers come from.
+        server: HOST:PORT of Triton's gRPC endpoint, several of them, or where servers come from.
+            Of several the first that answers is used, and the next where that is lost.
+        credentials: how one comes in there.
         request_timeout_s: limit for one inference request; who misses it is lost.
-        most_losses: how many servers may be lost before a request fails.
-        reconnect_s: how long a server at HOST:PORT may be away once it has answered.
+        most_losses: how many servers may be lost within ten minutes before a request fails.
+        reconnect_s: how long all servers at HOST:PORT may be away once one has answered.
+        busy_s: how long a request is sent again while the server has as many as it takes.
 
     Raises:
         ServerUnreachableError: nothing that speaks Triton's protocol answers there.
@@ -61,32 +68,38 @@ class MattingModel(Closing):
 
     def __init__(
         self,
-        server: str | ServerSupply,
+        server: str | Sequence[str] | ServerSupply,
         *,
+        credentials: Credentials | None = None,
         request_timeout_s: float = 60.0,
         most_losses: int = 3,
         reconnect_s: float = 30.0,
+        busy_s: float = 60.0,
     ) -> None:
+        self._credentials = credentials or Credentials()
         self._request_timeout_s = request_timeout_s
         self._most_losses = most_losses
-        self._losses = 0
+        self._busy_s = busy_s
+        self._losses_s: deque[float] = deque()
         self._models: dict[str, ModelAddress] = {}
-        if isinstance(server, str):
-            probe = probe_within(request_timeout_s)
-            self._servers: ServerSupply = RemoteServer(server, probe, reconnect_s)
-            self._connect(self._servers.address)
+        if not isinstance(server, (str, Sequence)):
+            self._servers = server
+            try:
+                self._connect(server.address)
+            except ServerLostError as lost:
+                self.recover(lost)
             return
-        self._servers = server
-        try:
-            self._connect(server.address)
-        except ServerLostError as lost:
-            self.recover(lost)
+        urls = [server] if isinstance(server, str) else list(server)
+        self._servers = self._connected(urls, reconnect_s)
 
     @classmethod
-    def configured(cls, server: str | ServerSupply, settings: Settings) -> "MattingModel":
+    def configured(
+        cls, server: str | Sequence[str] | ServerSupply, settings: Settings
+    ) -> "MattingModel":
         """As the environment says."""
         return cls(
             server,
+            credentials=Credentials.configured(settings),
             request_timeout_s=settings.request_timeout_s,
             most_losses=settings.server_restarts,
             reconnect_s=settings.reconnect_timeout_s,
@@ -97,9 +110,19 @@ class MattingModel(Closing):
         self._connection.close()
 
     @property
+    def connection(self) -> Connection:
+        """To the server that is there now."""
+        return self._connection
+
+    @property
     def url(self) -> str:
         """HOST:PORT of the server that is there now."""
         return self._connection.url
+
+    @property
+    def version(self) -> str:
+        """The version of the model for RGB that is served."""
+        return self._models[RGB.name].version
 
     @property
     def takes_planes(self) -> bool:
@@ -151,7 +174,8 @@ class MattingModel(Closing):
         *,
         queue_depth: int = 1,
         room_bytes: int | None = None,
-    ) -> MattingSession:
+        label: Label | None = None,
+    ) -> ChunkSession:
         """A new video: empty recurrent state.
 
         With the shape of the largest chunk given, frames go through shared memory where that
@@ -163,9 +187,10 @@ class MattingModel(Closing):
             layout: of the frames; planes only where the server has the model for them.
             queue_depth: chunks that wait before the model, and results that wait behind it.
             room_bytes: the most shared memory to take; None: what there is.
+            label: what its requests say of themselves.
         """
 
-        def open_transport(is_stopped: Callable[[], bool]) -> Transport:
+        def open_transport() -> Transport:
             model = self._models[layout.name]
             if largest_chunk is not None and is_on_this_machine(self.url):
                 try:
@@ -176,13 +201,20 @@ class MattingModel(Closing):
                         largest_chunk,
                         queue_depth,
                         room_bytes,
-                        is_stopped,
                     )
                 except SharedMemoryError as exc:
                     _LOG.warning("Frames go in gRPC messages: memory cannot be shared (%s)", exc)
-            return GrpcTransport(model, downsample_ratio, layout, is_stopped)
+            return GrpcTransport(model, downsample_ratio, layout)
 
-        return MattingSession(self, open_transport, self._models[layout.name].version)
+        label = label or Label()
+        return ChunkSession(
+            self,
+            open_transport,
+            self._models[layout.name].version,
+            label=label,
+            # Who is live has no use for what comes late.
+            busy_s=0.0 if label.is_live else self._busy_s,
+        )
 
     def infer(
         self, src: UInt8Array, states: list[State], downsample_ratio: float
@@ -220,10 +252,10 @@ class MattingModel(Closing):
             StoppedError: `is_stopped` said so meanwhile.
         """
         while True:
-            self._losses += 1
+            losses = self._count_loss()
             # A GPU that fails twice is beyond the help of a new process.
-            if self._losses > (1 if isinstance(lost, GpuLostError) else self._most_losses):
-                raise type(lost)(f"the Triton server was lost {self._losses} times: {lost}")
+            if losses > (1 if isinstance(lost, GpuLostError) else self._most_losses):
+                raise type(lost)(f"the Triton server was lost {losses} times: {lost}")
             _LOG.warning("The Triton server was lost, and its request is sent again: %s", lost)
             self.close()
             address = self._servers.replacement(self._address, is_stopped)
@@ -233,9 +265,35 @@ class MattingModel(Closing):
             except ServerLostError as again:
                 lost = again
 
+    def _count_loss(self) -> int:
+        now_s = time.monotonic()
+        self._losses_s.append(now_s)
+        while self._losses_s[0] < now_s - _LOSSES_COUNT_FOR_S:
+            self._losses_s.popleft()
+        return len(self._losses_s)
+
+    def _connected(self, urls: Sequence[str], reconnect_s: float) -> ServerSupply:
+        """Servers that should be there; connects to the first that is."""
+        if not urls:
+            raise UsageError("there is no server in the list; give one HOST:PORT at least")
+        lost: ServerLostError | None = None
+        for url in urls:
+            try:
+                self._connect(ServerAddress(url))
+                break
+            except ServerLostError as exc:
+                lost = exc
+        else:
+            assert lost is not None
+            raise lost
+        probe = probe_within(self._request_timeout_s, self._credentials)
+        return RemoteServers(urls, probe, reconnect_s)
+
     def _connect(self, address: ServerAddress) -> None:
         self._address = address
-        self._connection = connection = Connection(address.url, self._request_timeout_s)
+        self._connection = connection = Connection(
+            address.url, self._request_timeout_s, self._credentials
+        )
         try:
             models = {RGB.name: _find(connection, wire.MODEL_NAME)}
             if connection.is_served(wire.YUV_MODEL_NAME):
@@ -260,11 +318,13 @@ class MattingModel(Closing):
                 )
 
 
-def probe_within(timeout_s: float) -> Callable[[str, Callable[[], bool]], None]:
+def probe_within(
+    timeout_s: float, credentials: Credentials | None = None
+) -> Callable[[str, Callable[[], bool]], None]:
     """A Supervisor's probe: each model of the server does a small request, or a ServerError."""
 
     def probe(url: str, is_stopped: Callable[[], bool]) -> None:
-        with MattingModel(url, request_timeout_s=timeout_s) as model:
+        with MattingModel(url, credentials=credentials, request_timeout_s=timeout_s) as model:
             model.probe(is_stopped)
 
     return probe

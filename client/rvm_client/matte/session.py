@@ -1,41 +1,83 @@
 """Chunks of frames to alpha mattes and foregrounds, by a model on a Triton server.
 
-The recurrent state belongs to the caller: a `MattingSession` carries the state of one video
+The recurrent state belongs to the caller: a `ChunkSession` carries the state of one video
 from request to request, and the server keeps nothing.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import tritonclient.grpc as triton
+
 from rvm_client.closing import Closing
-from rvm_client.errors import ServerLostError
+from rvm_client.errors import ServerBusyError, ServerLostError, StoppedError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
+from rvm_client.matte.connection import Connection, Request
 from rvm_client.matte.transport import Transport
-from rvm_client.pixels import UInt8Array
 from rvm_client.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from rvm_client.matte.model import MattingModel
 
+LIVE_PRIORITY, BATCH_PRIORITY = 1, 2
 
-class MattingSession(Closing):
+
+@dataclass(frozen=True)
+class Label:
+    """What the requests of a session say of themselves to the server."""
+
+    request_id: str = ""
+    """Each gets this and a number, and so stands in the server's log; empty: none."""
+    is_live: bool = False
+    """Whether they go before those of others that are not."""
+
+    def on(self, request: Request, number: int) -> Request:
+        """The request with it."""
+        request_id = f"{self.request_id}-{number}" if self.request_id else ""
+        priority = LIVE_PRIORITY if self.is_live else BATCH_PRIORITY
+        return replace(request, request_id=request_id, priority=priority)
+
+
+class Patience:
+    """How long one request is sent again and again to a server that is busy."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._deadline_s = time.monotonic() + limit_s
+
+    def pause_s(self, busy: ServerBusyError) -> float:
+        """How long to wait before the next attempt. Raises `busy` where there is to be none."""
+        if time.monotonic() + busy.retry_after_s > self._deadline_s:
+            raise busy
+        return busy.retry_after_s
+
+
+class ChunkSession(Closing):
     """The matting of one video: carries the recurrent state from chunk to chunk.
 
-    A context manager where it was made with the shape of its largest chunk.
+    A context manager where it was made with the shape of its largest chunk. `matte` does it all;
+    who sends requests in another way has its parts: `begin`, `request`, then `taken`, or after an
+    error `recover` and `request` again.
     """
 
     def __init__(
         self,
         model: "MattingModel",
-        open_transport: Callable[[Callable[[], bool]], Transport],
+        open_transport: Callable[[], Transport],
         model_version: str,
+        *,
+        label: Label,
+        busy_s: float,
     ) -> None:
         self._model = model
         self._open_transport = open_transport
+        self._label = label
+        self._busy_s = busy_s
         self._stopped = threading.Event()
         self._transport = self._opened()
+        self._requests = 0
         self.model_version = model_version
         self.warm_up_frames = 0
         """Frames that went through the model only for its state."""
@@ -44,6 +86,11 @@ class MattingSession(Closing):
     def transport_name(self) -> str:
         """How frames go to the model: "shared memory" or "gRPC"."""
         return self._transport.name
+
+    @property
+    def connection(self) -> Connection:
+        """To the server that is there now."""
+        return self._model.connection
 
     def close(self) -> None:
         """Give back what the session holds."""
@@ -56,20 +103,32 @@ class MattingSession(Closing):
     def staged(self, chunks: Iterable[SourceChunk]) -> Iterator[SourceChunk]:
         """The same chunks, with their frames where they will be sent from."""
         for chunk in chunks:
-            yield replace(chunk, src=self._transport.stage(chunk.src))
+            yield self.stage(chunk)
+
+    def stage(self, chunk: SourceChunk) -> SourceChunk:
+        """The same chunk, with its frames where they will be sent from."""
+        return replace(chunk, src=self._transport.stage(chunk.src))
 
     def matte(self, chunk: SourceChunk) -> MatteChunk:
         """Matte the next T frames.
 
         Raises:
+            ServerBusyError: the server took no request for as long as we may wait.
             InferenceError: the server refused or failed the request.
             ServerLostError: the server has gone, and its replacements too.
             StoppedError: `stop` was called.
         """
-        if chunk.resets_state:
-            self._transport.reset()
-        fgr, pha = self._infer(chunk.src, keep=chunk.role is not Role.WARM_UP)
-        return MatteChunk(fgr=fgr, pha=pha, pts=chunk.pts)
+        patience = self.begin(chunk)
+        while True:
+            try:
+                answer = self.connection.infer(self.request(chunk), self._stopped.is_set)
+            except ServerLostError as lost:
+                self.recover(lost)
+            except ServerBusyError as busy:
+                if self._stopped.wait(patience.pause_s(busy)):
+                    raise StoppedError("the work was stopped") from None
+            else:
+                return self.taken(answer, chunk)
 
     def matte_all(self, chunks: Iterable[SourceChunk], watch: Stopwatch) -> Iterator[MatteChunk]:
         """Matte a whole video of staged chunks, in order; `watch` gets the time of the requests.
@@ -80,26 +139,44 @@ class MattingSession(Closing):
         for chunk in chunks:
             with watch:
                 matte = self.matte(chunk)
-            if chunk.role is Role.WARM_UP:
-                self.warm_up_frames += len(chunk.pts)
-            else:
+            if chunk.role is not Role.WARM_UP:
                 yield matte
 
-    def _infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        while True:
-            try:
-                return self._transport.infer(src, keep=keep)
-            except ServerLostError as lost:
-                states = self._transport.states
-                self._model.recover(lost, self._stopped.is_set)
-            transport = self._opened()
-            # Those that the last answer left: nothing came of the request that was lost.
-            transport.states = states
-            self._transport = transport
+    def begin(self, chunk: SourceChunk) -> Patience:
+        """Make ready for the requests of a chunk; for how long they may be refused."""
+        self._requests += 1
+        if chunk.resets_state:
+            self._transport.reset()
+        return Patience(self._busy_s)
+
+    def request(self, chunk: SourceChunk) -> Request:
+        """What to send for a chunk."""
+        return self._label.on(self._transport.request(chunk.src), self._requests)
+
+    def taken(self, answer: triton.InferResult, chunk: SourceChunk) -> MatteChunk:
+        """The mattes of an answer, whose states the next request carries."""
+        is_warm_up = chunk.role is Role.WARM_UP
+        if is_warm_up:
+            self.warm_up_frames += len(chunk.pts)
+        fgr, pha = self._transport.take(answer, chunk.src, keep=not is_warm_up)
+        return MatteChunk(fgr=fgr, pha=pha, pts=chunk.pts)
+
+    def recover(self, lost: ServerLostError) -> None:
+        """Go on with another server: the states are those that the last answer left.
+
+        Raises:
+            ServerError: there is none.
+            StoppedError: `stop` was called.
+        """
+        states = self._transport.states
+        self._model.recover(lost, self._stopped.is_set)
+        transport = self._opened()
+        transport.states = states
+        self._transport = transport
 
     def _opened(self) -> Transport:
         while True:
             try:
-                return self._open_transport(self._stopped.is_set)
+                return self._open_transport()
             except ServerLostError as lost:
                 self._model.recover(lost, self._stopped.is_set)

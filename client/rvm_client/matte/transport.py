@@ -14,7 +14,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from rvm_client import wire
-from rvm_client.matte.connection import Connection
+from rvm_client.matte.connection import Connection, Request
 from rvm_client.matte.shared_region import SharedMemoryError, SharedRegion
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
@@ -59,7 +59,7 @@ class ModelAddress:
 
 
 class Transport(Protocol):
-    """See the two below. Raises ServerError, and StoppedError once the session is stopped."""
+    """See the two below. Nothing here waits for an answer; see ChunkSession."""
 
     name: str
     states: list[State]
@@ -68,14 +68,19 @@ class Transport(Protocol):
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Bring the frames [T,...] of a later request to where they will be sent from.
 
-        May run ahead of `infer` in another thread: while one chunk is at work, as many may wait
+        May run ahead of `request` in another thread: while one chunk is at work, as many may wait
         as the queue holds.
         """
 
-    def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        """fgr, as `src`, and pha [T,H,W] of staged frames; how long they live, see MatteChunk.
+    def request(self, src: UInt8Array) -> Request:
+        """What to send of staged frames. May be asked for again, of another transport too."""
 
-        After an error the same call may be made again, of another transport too.
+    def take(
+        self, answer: triton.InferResult, src: UInt8Array, *, keep: bool
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """fgr, as `src`, and pha [T,H,W] of the last request; how long they live, see MatteChunk.
+
+        The states of the answer are what the next request sends.
         """
 
     def reset(self) -> None:
@@ -90,27 +95,28 @@ class GrpcTransport:
 
     name = "gRPC"
 
-    def __init__(
-        self,
-        model: ModelAddress,
-        downsample_ratio: float,
-        layout: PixelLayout,
-        is_stopped: Callable[[], bool],
-    ) -> None:
+    def __init__(self, model: ModelAddress, downsample_ratio: float, layout: PixelLayout) -> None:
         self._model = model
         self._constants = constant_inputs(downsample_ratio, layout)
-        self._is_stopped = is_stopped
         self.states = start_states(model.state_dtype)
 
     def stage(self, src: UInt8Array) -> UInt8Array:
         """Nothing to do."""
         return src
 
-    def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:  # noqa: ARG002
+    def request(self, src: UInt8Array) -> Request:
         """See Transport."""
-        fgr, pha, self.states = infer_by_value(
-            self._model, src[np.newaxis], self.states, self._constants, self._is_stopped
-        )
+        return request_by_value(self._model, src[np.newaxis], self.states, self._constants)
+
+    def take(
+        self,
+        answer: triton.InferResult,
+        src: UInt8Array,  # noqa: ARG002
+        *,
+        keep: bool,  # noqa: ARG002
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """See Transport."""
+        fgr, pha, self.states = by_value(answer)
         return fgr[0], pha[0, ..., 0]
 
     def reset(self) -> None:
@@ -139,10 +145,8 @@ class SharedMemoryTransport:
         shape: ChunkShape,
         queue_depth: int,
         room_bytes: int | None,
-        is_stopped: Callable[[], bool],
     ) -> None:
         self._model = model
-        self._is_stopped = is_stopped
         self._shape = shape
         self._picture_bytes = shape.picture_bytes(layout)
         self._constants = constant_inputs(downsample_ratio, layout)
@@ -168,33 +172,39 @@ class SharedMemoryTransport:
         self._next_input = (self._next_input + 1) % self._plan.slots
         return slot
 
-    def infer(self, src: UInt8Array, *, keep: bool) -> tuple[UInt8Array, UInt8Array]:
-        """See Transport. The results are views of a slot of the ring."""
+    def request(self, src: UInt8Array) -> Request:
+        """See Transport."""
         inputs = [self._source_input(src), *self._state_inputs(), *self._constants]
-        pha_shape = (len(src), self._shape.height_pixels, self._shape.width_pixels)
         fgr_offset = self._plan.outputs[self._next_output]
-        pha_offset = fgr_offset + self._picture_bytes
-        target = 1 - self._current
         outputs = [
             self._output(wire.FGR, src.nbytes, fgr_offset),
-            self._output(wire.PHA, math.prod(pha_shape), pha_offset),
+            self._output(
+                wire.PHA, math.prod(self._pha_shape(src)), fgr_offset + self._picture_bytes
+            ),
             *(
                 self._output(name, size, offset)
                 for name, size, offset in zip(
                     wire.STATE_OUTPUTS,
                     self._plan.state_sizes,
-                    self._plan.states[target],
+                    self._plan.states[1 - self._current],
                     strict=True,
                 )
             ),
         ]
-        result = self._model.connection.infer(self._model.name, inputs, outputs, self._is_stopped)
-        self._current = target
-        self._state_shapes = [tuple(result.get_output(name).shape) for name in wire.STATE_OUTPUTS]
+        return Request(self._model.name, inputs, outputs)
+
+    def take(
+        self, answer: triton.InferResult, src: UInt8Array, *, keep: bool
+    ) -> tuple[UInt8Array, UInt8Array]:
+        """See Transport. The results are views of a slot of the ring."""
+        self._current = 1 - self._current
+        self._state_shapes = [tuple(answer.get_output(name).shape) for name in wire.STATE_OUTPUTS]
+        fgr_offset = self._plan.outputs[self._next_output]
         if keep:
             self._next_output = (self._next_output + 1) % self._plan.slots
         fgr = self._region.array(fgr_offset, src.shape, np.uint8)
-        return fgr, self._region.array(pha_offset, pha_shape, np.uint8)
+        pha_offset = fgr_offset + self._picture_bytes
+        return fgr, self._region.array(pha_offset, self._pha_shape(src), np.uint8)
 
     def reset(self) -> None:
         """See Transport."""
@@ -219,6 +229,9 @@ class SharedMemoryTransport:
     def close(self) -> None:
         """End the sharing."""
         self._region.close()
+
+    def _pha_shape(self, src: UInt8Array) -> tuple[int, int, int]:
+        return len(src), self._shape.height_pixels, self._shape.width_pixels
 
     def _source_input(self, src: UInt8Array) -> triton.InferInput:
         offset = self._region.offset_of(src)
@@ -299,6 +312,27 @@ def constant_inputs(downsample_ratio: float, layout: PixelLayout = RGB) -> list[
     return [_by_value(name, np.array(value, np.float32), "FP32") for name, value in values.items()]
 
 
+def request_by_value(
+    model: ModelAddress,
+    src: UInt8Array,
+    states: Sequence[State],
+    constants: list[triton.InferInput],
+) -> Request:
+    """A request with everything in it; src is [B,T,...]."""
+    inputs = [_by_value(wire.SRC, src, "UINT8")]
+    inputs += [
+        _by_value(name, state, model.state_dtype)
+        for name, state in zip(wire.STATE_INPUTS, states, strict=True)
+    ]
+    return Request(model.name, [*inputs, *constants])
+
+
+def by_value(answer: triton.InferResult) -> tuple[UInt8Array, UInt8Array, list[State]]:
+    """fgr as src, pha [B,T,H,W,1] and the next states, of an answer with everything in it."""
+    states = [answer.as_numpy(name) for name in wire.STATE_OUTPUTS]
+    return answer.as_numpy(wire.FGR), answer.as_numpy(wire.PHA), states
+
+
 def infer_by_value(
     model: ModelAddress,
     src: UInt8Array,
@@ -306,15 +340,10 @@ def infer_by_value(
     constants: list[triton.InferInput],
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[UInt8Array, UInt8Array, list[State]]:
-    """One request with everything in it: fgr as `src`, pha [B,T,H,W,1] and the next states."""
-    inputs = [_by_value(wire.SRC, src, "UINT8")]
-    inputs += [
-        _by_value(name, state, model.state_dtype)
-        for name, state in zip(wire.STATE_INPUTS, states, strict=True)
-    ]
-    result = model.connection.infer(model.name, [*inputs, *constants], is_stopped=is_stopped)
-    fgr, pha = result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
-    return fgr, pha, [result.as_numpy(name) for name in wire.STATE_OUTPUTS]
+    """One such request and its answer."""
+    return by_value(
+        model.connection.infer(request_by_value(model, src, states, constants), is_stopped)
+    )
 
 
 def send_arrays(
@@ -322,8 +351,8 @@ def send_arrays(
 ) -> tuple[UInt8Array, UInt8Array]:
     """One request of inputs by name: fgr as src, and pha [B,T,H,W,1]."""
     inputs = [_by_value(name, x, np_to_triton_dtype(x.dtype)) for name, x in arrays.items()]
-    result = model.connection.infer(model.name, inputs)
-    return result.as_numpy(wire.FGR), result.as_numpy(wire.PHA)
+    answer = model.connection.infer(Request(model.name, inputs))
+    return answer.as_numpy(wire.FGR), answer.as_numpy(wire.PHA)
 
 
 def _by_value(name: str, value: npt.NDArray[Any], datatype: str) -> triton.InferInput:

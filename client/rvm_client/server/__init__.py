@@ -1,6 +1,6 @@
 """A Triton server on this machine: found, started, watched, ended."""
 
-from rvm_client.server.access import access_headers
+from rvm_client.server.access import LocalAccess, local_access, token_header
 from rvm_client.server.environment import SERVER_TUNING
 from rvm_client.server.guard import SEGMENT_FOLDER
 from rvm_client.server.options import ServerOptions, newest_version
@@ -12,6 +12,7 @@ from rvm_client.server.supply import ServerAddress, ServerSupply
 __all__ = [
     "SEGMENT_FOLDER",
     "SERVER_TUNING",
+    "LocalAccess",
     "Probe",
     "ServerAddress",
     "ServerOptions",
@@ -19,6 +20,7 @@ __all__ = [
     "StartingServer",
     "Supervisor",
     "TritonServer",
-    "access_headers",
+    "local_access",
     "newest_version",
+    "token_header",
 ]

@@ -10,6 +10,8 @@ import ipaddress
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rvm_client.closing import Closing
@@ -17,6 +19,7 @@ from rvm_client.errors import ServerStartError
 
 _CLOSED = "shared-memory,model-repository,trace,logging"
 _KEY_NAME = "rvm-key"
+_TOKEN_NAME = "rvm-token"
 _GRPC_HEADER = f"triton-grpc-protocol-{_KEY_NAME}"
 
 
@@ -66,14 +69,31 @@ def is_exposed(host: str) -> bool:
         return host != "localhost"
 
 
-def access_headers(url: str) -> dict[str, str] | None:
-    """The gRPC metadata that opens the server at HOST:PORT to us; None where we have no key."""
+@dataclass(frozen=True)
+class LocalAccess:
+    """How programs of a server's user, on its machine, come in."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """gRPC metadata for each call."""
+    certificate: Path | None = None
+    """PEM file of what the server's certificate is trusted by; None: it has none, no TLS."""
+    certificate_name: str | None = None
+    """A name that the certificate is for."""
+
+
+def local_access(url: str) -> LocalAccess | None:
+    """The way into the server at HOST:PORT of this machine; None where we have no key to it."""
     with contextlib.suppress(OSError, ValueError):
         file = _key_file(int(url.rpartition(":")[2]))
         # In a folder that anybody may write to, a file may be anybody's.
         if file.stat().st_uid == os.getuid():
-            return {_GRPC_HEADER: file.read_text()}
+            return LocalAccess({_GRPC_HEADER: file.read_text()})
     return None
+
+
+def token_header(token: str) -> dict[str, str]:
+    """The gRPC metadata that shows the token of a server's token file."""
+    return {f"triton-grpc-protocol-{_TOKEN_NAME}": token}
 
 
 def _key_file(grpc_port: int) -> Path:

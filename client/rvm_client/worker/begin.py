@@ -12,8 +12,9 @@ from rvm_client.errors import ConfigError, GpuMemoryError, ServerError, StoppedE
 from rvm_client.isolated import DecoderLimits, DecoderPool
 from rvm_client.machine import available_cores
 from rvm_client.matte import (
+    Credentials,
     MattingModel,
-    RemoteServer,
+    RemoteServers,
     check_golden_frames,
     probe_within,
     shared_room_bytes,
@@ -123,9 +124,9 @@ def _supervisor(settings: Settings, starting: StartingServer) -> Supervisor:
 def _remote_server(settings: Settings) -> ServerSupply:
     """The server that somebody else keeps; it has to be there already."""
     assert settings.triton_url is not None
-    MattingModel(settings.triton_url).close()
-    probe = probe_within(settings.request_timeout_s)
-    return RemoteServer(settings.triton_url, probe, settings.reconnect_timeout_s)
+    MattingModel.configured(settings.triton_url, settings).close()
+    probe = probe_within(settings.request_timeout_s, Credentials.configured(settings))
+    return RemoteServers((settings.triton_url,), probe, settings.reconnect_timeout_s)
 
 
 def _checked_limits(

@@ -1,0 +1,97 @@
+"""What the session for programs that wait and the one for asyncio have in common."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from rvm_client.direct.scene import Scene, SessionOptions
+from rvm_client.errors import UsageError
+from rvm_client.matte import Credentials, MattingModel
+
+
+class BaseSession:
+    """The making of a session, and what may be asked of it.
+
+    Args:
+        server: HOST:PORT of Triton's gRPC endpoint, or a list of them: the first that answers is
+            used, and the next where that is lost.
+        downsample_ratio: what the network sees of a frame, 0 < ratio <= 1; "auto":
+            min(512 / longest side, 1).
+        frames_per_request: frames that go to the server together, at least 1; None chooses by
+            their size. The mattes are the same; fewer come sooner, more cost less.
+        warm_start: show the model the first 12 frames of `matte`, and those after each cut, before
+            they count. They come out better, and later.
+        live: frames go one by one, before those of sessions that are not live, and a busy server
+            is an error at once.
+        token: what a server with a token file wants.
+        tls: whether to encrypt. True trusts the authorities that gRPC carries, a path the PEM
+            file there.
+        request_id: stands in the server's log with each request.
+        request_timeout_s: limit for one request; a server that misses it is lost.
+        reconnect_s: how long servers may be away once one has answered.
+        busy_s: how long to try again while a server has as many requests as it takes.
+
+    Raises:
+        UsageError: a value that cannot be accepted.
+        ServerUnreachableError: nothing that speaks Triton's protocol answers.
+        AccessError: the server wants a token, or another one.
+        ServerError: it serves no such model.
+    """
+
+    _connects_at_once: ClassVar[bool]
+
+    def __init__(
+        self,
+        server: str | Sequence[str],
+        *,
+        downsample_ratio: float | Literal["auto"] = "auto",
+        frames_per_request: int | None = None,
+        warm_start: bool = False,
+        live: bool = False,
+        token: str | None = None,
+        tls: bool | Path | str = False,
+        request_id: str = "",
+        request_timeout_s: float = 60.0,
+        reconnect_s: float = 30.0,
+        busy_s: float = 60.0,
+    ) -> None:
+        options = SessionOptions(downsample_ratio, frames_per_request, warm_start, live, request_id)
+        open_model = partial(
+            MattingModel,
+            server,
+            credentials=Credentials(token, Path(tls) if isinstance(tls, str) else tls),
+            request_timeout_s=request_timeout_s,
+            reconnect_s=reconnect_s,
+            busy_s=busy_s,
+        )
+        self._scene: Scene | None = None
+        self._open_scene: Callable[[], Scene] = lambda: Scene(open_model(), options)
+        if self._connects_at_once:
+            self._scene = self._open_scene()
+
+    @property
+    def server(self) -> str:
+        """HOST:PORT of the server that is used now."""
+        return self._opened.model.url
+
+    @property
+    def model_version(self) -> str:
+        """The version of the model there."""
+        return self._opened.model.version
+
+    @property
+    def transport(self) -> str | None:
+        """How frames go there: "shared memory" or "gRPC"; None before the first one."""
+        scene = self._opened
+        return scene.chunks.transport_name if scene.is_open else None
+
+    def reset(self) -> None:
+        """Begin a new scene with the next call, whose frames may be of another size."""
+        self._opened.begin_scene()
+
+    @property
+    def _opened(self) -> Scene:
+        if self._scene is None:
+            raise UsageError("the session is not open; enter it with `with` or `async with` first")
+        return self._scene
