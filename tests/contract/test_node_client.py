@@ -17,6 +17,8 @@ from tests.support.node import copy_example, node_program
 from tritonclient.grpc import service_pb2
 
 from rvm_client.matte import MattingModel
+from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.wire import MODEL_NAME
 from rvm_export.goldens import INT8_CASES, GoldenCase
 
 FRAMES_PER_REQUEST = 2
@@ -123,9 +125,7 @@ def test_a_server_that_stays_away_is_given_up(client: NodeClient, triton_url: st
     assert line.startswith(f"matte: no Triton server answers at {url};")
 
 
-def test_a_server_with_tls_and_a_token(
-    client: NodeClient, triton_url: str, tmp_path: Path
-) -> None:
+def test_a_server_with_tls_and_a_token(client: NodeClient, triton_url: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.server_context("localhost")
     token = tmp_path / "token"
@@ -144,6 +144,17 @@ def test_a_server_with_tls_and_a_token(
         (line,) = refused.stderr.decode().splitlines()
         assert "secret" not in line
     assert b"restricted" in stranger.stderr
+
+
+def test_a_float16_model_gets_float16_states(
+    client: NodeClient, half_model_repository: Path, backend_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / MODEL_NAME).symlink_to(half_model_repository / MODEL_NAME)
+    options = ServerOptions(tmp_path, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
+    with TritonServer.start(options) as server:
+        done = client.matte(server.grpc_url, ODD)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == python_mattes(server.grpc_url, ODD)[1].tobytes()
 
 
 @pytest.mark.parametrize(

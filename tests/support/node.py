@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from rvm_export.settings import cache_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "node"
@@ -14,14 +16,13 @@ OLDEST = 20
 
 def node_program() -> str:
     """The path of `node`; without it, or where it is too old, a failure that says so."""
-    program = shutil.which("node")
-    assert program and shutil.which("npm"), (
-        f"the tests of examples/node need Node.js {OLDEST} or later with npm; install them"
-    )
+    program, needed = shutil.which("node"), f"Node.js {OLDEST} or later with npm"
+    if program is None or shutil.which("npm") is None:
+        pytest.fail(f"the tests of examples/node need {needed}; install them")
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    assert int(version.stdout.strip().lstrip("v").partition(".")[0]) >= OLDEST, (
-        f"the tests of examples/node need Node.js {OLDEST} or later, not {version.stdout.strip()}"
-    )
+    found = version.stdout.strip()
+    if int(found.removeprefix("v").partition(".")[0]) < OLDEST:
+        pytest.fail(f"the tests of examples/node need {needed}, not {found}")
     return program
 
 
