@@ -204,7 +204,7 @@ def test_a_request_over_http(triton_url: str, triton_http_url: str, tmp_path: Pa
 def small_request() -> bytes:
     """The request whose bytes the page shows."""
     message = service_pb2.ModelInferRequest(model_name=wire.MODEL_NAME, model_version="1")
-    arrays = {
+    arrays: dict[str, Any] = {
         "src": np.arange(12, dtype=np.uint8).reshape(1, 1, 2, 2, 3),
         **START,
         "downsample_ratio": np.array([1], np.float32),

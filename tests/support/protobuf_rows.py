@@ -11,7 +11,7 @@ def rows(data: bytes, descriptor: Any, *, short: str = "") -> str:
 
     Args:
         data: the message.
-        descriptor: its descriptor; all of its fields are strings, bytes, packed integers or messages.
+        descriptor: its descriptor. Fields are strings, bytes, packed integers or messages.
         short: a field of bytes of which only the size is shown.
     """
     prefix = b"\0" + len(data).to_bytes(4, "big")
