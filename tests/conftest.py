@@ -93,11 +93,23 @@ def backend_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def triton_url(model_repository: Path, backend_cache: Path) -> Iterator[str]:
-    """HOST:PORT of a running server of the real model, for tests that leave it running."""
+def triton_server(model_repository: Path, backend_cache: Path) -> Iterator[TritonServer]:
+    """A running server of the real model, for tests that leave it running."""
     options = ServerOptions(model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
     with TritonServer.start(options) as server:
-        yield server.grpc_url
+        yield server
+
+
+@pytest.fixture(scope="session")
+def triton_url(triton_server: TritonServer) -> str:
+    """HOST:PORT of the server's gRPC endpoint."""
+    return triton_server.grpc_url
+
+
+@pytest.fixture(scope="session")
+def triton_http_url(triton_server: TritonServer) -> str:
+    """HOST:PORT of the server's HTTP endpoint."""
+    return triton_server.http_url
 
 
 def _exported(

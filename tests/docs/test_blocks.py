@@ -46,7 +46,7 @@ PROGRAMS = {
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
 # Of the system; what they get is not ours.
-SYSTEM = {"apt-get", "cp", "curl", "mkdir", "pip", "source"}
+SYSTEM = {"apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "pip", "source", "tail"}
 
 
 def place(block: Block) -> str:
@@ -100,11 +100,11 @@ def test_the_wire_contract_s_client(case: Any, real: Callable[[Block], str]) -> 
     scope: dict[str, Any] = {}
     for block in blocks(DOCS / "wire-contract.md", language="python"):
         exec(real(block), scope)
-    states, start, alphas = scope["states"], 0, []
+    states, start, alphas = scope["start"], 0, []
     for length in case.chunks:
-        frames = case.src[start : start + length]
-        _, alpha, states = scope["matte"](frames, states, case.downsample_ratio)
-        alphas.append(alpha)
+        src = case.src[np.newaxis, start : start + length]
+        _, alpha, states = scope["matte"](src, states, case.downsample_ratio)
+        alphas.append(alpha[0, ..., 0])
         start += length
     scope["client"].close()
     alpha = np.concatenate(alphas).astype(int)
@@ -133,6 +133,8 @@ def check_command(words: list[str]) -> None:
     elif program.startswith("scripts/"):
         assert os.access(ROOT / program, os.X_OK)
         check_script(program, arguments)
+    elif program == "node":
+        assert (ROOT / "examples" / "node" / arguments[0]).exists()
     else:
         assert program in SYSTEM
 
