@@ -43,3 +43,15 @@ def test_the_package_s_names_are_imported_when_they_are_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not set(done.stdout.split()) & (HEAVY | {"numpy", "pydantic"})
+
+
+def test_a_session_needs_neither_pyav_nor_what_only_the_worker_needs() -> None:
+    code = (
+        "import sys; from rvm_client import AsyncMattingSession, MattingSession\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "tritonclient" in loaded
+    assert not loaded & (HEAVY - {"grpc", "tritonclient"} | {"torch", "PIL.Image", "click"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
@@ -31,6 +32,10 @@ class AsyncMattingSession(BaseSession):
     _connection: AsyncConnection | None = None
     _connected_as: Connection | None = None
     _under_way: contextlib.AsyncExitStack | None = None
+
+    @functools.cached_property
+    def _ending(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     async def __aenter__(self) -> "AsyncMattingSession":
         self._scene = await asyncio.to_thread(self._open_scene)
@@ -70,7 +75,7 @@ class AsyncMattingSession(BaseSession):
             await work
             is_whole.set()
         finally:
-            await stack.aclose()
+            await self._end(stack)
 
     async def matte_frame(self, frame: Any) -> Matte:
         """See MattingSession.matte_frame."""
@@ -121,8 +126,13 @@ class AsyncMattingSession(BaseSession):
     async def _end_under_way(self) -> None:
         """End a loop over mattes that was left before its end."""
         if self._under_way is not None:
-            await self._under_way.aclose()
+            await self._end(self._under_way)
             self._under_way = None
+
+    async def _end(self, loop_over_mattes: contextlib.AsyncExitStack) -> None:
+        # Python ends an abandoned generator at some time, which may be at the same time.
+        async with self._ending:
+            await loop_over_mattes.aclose()
 
 
 async def _ended(work: "asyncio.Task[None]") -> None:

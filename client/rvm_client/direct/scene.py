@@ -100,6 +100,8 @@ class Scene(Closing):
 
     def one(self, frame: Any) -> SourceChunk:
         """A frame, staged as a chunk of its own."""
+        if self.options.warm_start:
+            raise UsageError("a warm start needs the frames that follow; give them to matte()")
         self._start()
         picture = self._checked(frame, 0)
         return self.chunks.stage(self._chunk([picture]))
@@ -126,7 +128,9 @@ class Scene(Closing):
             yield self._chunk(gathered)
 
     def _chunk(self, pictures: list[UInt8Array]) -> SourceChunk:
-        resets_state, self._begins = self._begins, False
+        # A warm start resets it, and what it leaves is what the first frame needs.
+        resets_state = self._begins and not self.options.warm_start
+        self._begins = False
         src = pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
         pts = tuple(itertools.islice(self._count, len(pictures)))
         return SourceChunk(src, pts, resets_state=resets_state)

@@ -7,7 +7,6 @@ from rvm_client.closing import Closing
 from rvm_client.direct.base import BaseSession
 from rvm_client.direct.matte import Matte, kept
 from rvm_client.direct.scene import QUEUE_DEPTH
-from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.prefetch import Prefetch
 
@@ -96,8 +95,6 @@ class MattingSession(BaseSession, Closing):
             UsageError: it is none, or the session makes warm starts, which need later frames.
             ServerError: as for `matte`.
         """
-        if self._opened.options.warm_start:
-            raise UsageError("a warm start needs the frames that follow; give them to matte()")
         chunk = self._opened.one(frame)
         (matte,) = kept(self._opened.chunks.matte(chunk))
         return matte

@@ -43,6 +43,7 @@ _GPU_FAILURES = (
 _DEAD_PROCESS = re.compile(r"Stub process .* is not healthy")
 # What Triton says when a request finds the queue full, or waited there for too long.
 _BUSY = re.compile(r"[Ee]xceeds maximum queue size|Request timeout expired")
+_REQUEST_ID = re.compile(r"^\[request id: [^\]]*\] ")
 # How long a request takes when none was answered yet.
 _USUAL_REQUEST_S = 0.25
 # The last line of an error of Python or TorchScript: "builtins.ValueError: ..."
@@ -232,7 +233,7 @@ def from_triton(
 ) -> ServerError:
     """What tritonclient raised, as one of our errors; requests take `request_s` of late."""
     status, text = str(exc.status() or ""), str(exc.message())
-    message = reason_of(text)
+    message = reason_of(_REQUEST_ID.sub("", text))
     if "is restricted" in message:
         return AccessError(
             f"the Triton server at {url} is closed to this client, which has no token or not the "

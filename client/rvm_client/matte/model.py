@@ -1,5 +1,6 @@
 """The models of one Triton server, and of the next one where that is lost."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -12,7 +13,13 @@ import numpy.typing as npt
 from rvm_client import wire
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
-from rvm_client.errors import GpuLostError, ServerError, ServerLostError, UsageError
+from rvm_client.errors import (
+    GpuLostError,
+    ServerBusyError,
+    ServerError,
+    ServerLostError,
+    UsageError,
+)
 from rvm_client.matte.connection import Connection
 from rvm_client.matte.endpoint import Credentials, is_on_this_machine
 from rvm_client.matte.remote import RemoteServers
@@ -164,7 +171,9 @@ class MattingModel(Closing):
             layout = _LAYOUTS[model.name]
             shape = (1, 1, *layout.frame_shape(_PROBE_PIXELS, _PROBE_PIXELS))
             src, states = np.zeros(shape, np.uint8), start_states(model.state_dtype)
-            infer_by_value(model, src, states, constant_inputs(1.0, layout), is_stopped)
+            # Who has as many requests as it takes is at work.
+            with contextlib.suppress(ServerBusyError):
+                infer_by_value(model, src, states, constant_inputs(1.0, layout), is_stopped)
 
     def session(
         self,

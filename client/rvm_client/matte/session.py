@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rvm_client.matte.model import MattingModel
 
 LIVE_PRIORITY, BATCH_PRIORITY = 1, 2
+# Live streams alone can fill a server. A batch request that was refused after so long takes its
+# turn among theirs.
+_TURN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Label:
     is_live: bool = False
     """Whether they go before those of others that are not."""
 
-    def on(self, request: Request, number: int) -> Request:
-        """The request with it."""
+    def on(self, request: Request, number: int, *, has_waited: bool = False) -> Request:
+        """The request with it. One that has waited long enough goes before others, too."""
         request_id = f"{self.request_id}-{number}" if self.request_id else ""
-        priority = LIVE_PRIORITY if self.is_live else BATCH_PRIORITY
+        priority = LIVE_PRIORITY if self.is_live or has_waited else BATCH_PRIORITY
         return replace(request, request_id=request_id, priority=priority)
 
 
@@ -45,11 +48,17 @@ class Patience:
     """How long one request is sent again and again to a server that is busy."""
 
     def __init__(self, limit_s: float) -> None:
-        self._deadline_s = time.monotonic() + limit_s
+        self._began_s = time.monotonic()
+        self._limit_s = limit_s
+
+    @property
+    def waited_s(self) -> float:
+        """Since the first attempt."""
+        return time.monotonic() - self._began_s
 
     def pause_s(self, busy: ServerBusyError) -> float:
         """How long to wait before the next attempt. Raises `busy` where there is to be none."""
-        if time.monotonic() + busy.retry_after_s > self._deadline_s:
+        if self.waited_s + busy.retry_after_s > self._limit_s:
             raise busy
         return busy.retry_after_s
 
@@ -147,11 +156,14 @@ class ChunkSession(Closing):
         self._requests += 1
         if chunk.resets_state:
             self._transport.reset()
-        return Patience(self._busy_s)
+        self._patience = Patience(self._busy_s)
+        return self._patience
 
     def request(self, chunk: SourceChunk) -> Request:
         """What to send for a chunk."""
-        return self._label.on(self._transport.request(chunk.src), self._requests)
+        request = self._transport.request(chunk.src)
+        has_waited = self._patience.waited_s > _TURN_S
+        return self._label.on(request, self._requests, has_waited=has_waited)
 
     def taken(self, answer: triton.InferResult, chunk: SourceChunk) -> MatteChunk:
         """The mattes of an answer, whose states the next request carries."""
