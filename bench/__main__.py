@@ -11,6 +11,7 @@ from bench.command import measure_command
 from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.isolation import measure_isolation
+from bench.live import measure_live_streams, measure_overhead
 from bench.network import measure_network, measure_threads
 from bench.report import Rows, bars, markdown
 from bench.serving import (
@@ -32,6 +33,7 @@ _NETWORK = "The network alone, ms a frame"
 @click.option("--quick", is_flag=True, help="1080p only, few repetitions: about six minutes.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--only", multiple=True, help="Part of a section's title; may be repeated.")
+@click.argument("names", nargs=-1)
 @click.option(
     "--clip",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -40,15 +42,26 @@ _NETWORK = "The network alone, ms a frame"
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out/bench")
 )
-def main(quick: bool, device: str, only: tuple[str, ...], clip: Path | None, output: Path) -> None:
-    """Measure everything; the tables go to OUTPUT/bench.md, .json and .svg."""
+def main(
+    quick: bool,
+    device: str,
+    only: tuple[str, ...],
+    names: tuple[str, ...],
+    clip: Path | None,
+    output: Path,
+) -> None:
+    """Measure what NAMES are part of the title of, else everything.
+
+    The tables go to OUTPUT/bench.md, .json and .svg.
+    """
+    only += names
     repository = load_settings().model_repository
     settings = BenchSettings(repository, quick, device, available_cores(), clip)
     sections: dict[str, Rows] = {}
     machine = conditions(settings)
     with tempfile.TemporaryDirectory(prefix="rvm-bench-") as name:
         for title, measure in parts(settings, Path(name)).items():
-            if not only or any(part in title for part in only):
+            if not only or any(part.lower() in title.lower() for part in only):
                 click.echo(f"Measuring: {title}", err=True)
                 sections[title] = measure()
                 # After each: a long run that is stopped keeps what it has.
@@ -71,9 +84,11 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
 
     return {
         _NETWORK: lambda: measure_network(settings, folder),
-        "Streams in process, by threads": lambda: measure_threads(settings, folder),
+        "In process, by threads": lambda: measure_threads(settings, folder),
         "Through Triton, ms a frame": served(measure_serving, folder),
         "Streams through Triton": served(measure_streams),
+        "Live: what a session adds": served(measure_overhead),
+        "Live streams on one server": served(measure_live_streams),
         "Stages and the whole, ms a frame": served(measure_stages, folder),
         "Decoding in a process of its own": served(measure_isolation, folder),
         "Encoders": served(measure_encoders, folder),

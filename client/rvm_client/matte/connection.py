@@ -208,13 +208,13 @@ class AsyncConnection:
 
 
 class _Pace:
-    """How long requests take of late: so soon a busy server has room for another."""
+    """How long a request takes that does not wait: so soon a busy server has room for another."""
 
     def __init__(self) -> None:
         self.request_s = _USUAL_REQUEST_S
 
     def note(self, seconds: float) -> None:
-        self.request_s = 0.75 * self.request_s + 0.25 * seconds
+        self.request_s = min(1.1 * self.request_s, seconds)
 
 
 def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
