@@ -8,6 +8,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import click
+
 # A reader that takes nothing for so long is let go.
 _READER_TIMEOUT_S = 10.0
 _BOUNDARY = "frame"
@@ -67,14 +69,20 @@ class Page(ThreadingHTTPServer):
     """The page, served at 127.0.0.1 by threads that end with the program. A context manager.
 
     Raises:
-        OSError: the port is in use.
+        ClickException: the port is in use.
     """
 
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, port: int, shown: Shown, stats: Callable[[], Mapping[str, Any]]) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as exc:
+            raise click.ClickException(
+                f"port {port} cannot be had for the page ({exc.strerror}); choose another "
+                "with --port"
+            ) from exc
         self.shown = shown
         self.stats = stats
 
