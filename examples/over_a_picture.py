@@ -16,6 +16,7 @@ import av.error
 import click
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image, ImageOps
 
 from rvm_client import MattingSession, RvmError
@@ -56,13 +57,19 @@ def write(source: Any, target: Any, picture: Path, session: MattingSession) -> i
     """Matte all frames of `source` into `target`. Returns how many they were."""
     stream = target.add_stream("libx264", rate=source.streams.video[0].average_rate)
     stream.pix_fmt = "yuv420p"
+    # Said in the file, as players guess otherwise.
+    stream.codec_context.colorspace = Colorspace.ITU709
+    stream.codec_context.color_range = ColorRange.MPEG
     count = 0
     for matte in session.matte(frames(source)):
         if count == 0:
             stream.height, stream.width = matte.alpha.shape
             background = covering(picture, stream.width, stream.height)
         shown = av.VideoFrame.from_ndarray(matte.over(background), format="rgb24")
-        target.mux(stream.encode(shown))
+        yuv = shown.reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        target.mux(stream.encode(yuv))
         count += 1
     target.mux(stream.encode(None))
     return count

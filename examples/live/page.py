@@ -17,6 +17,7 @@ _HTML = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Live matte</title>
+<link rel="icon" href="data:,">
 <style>
   body { margin: 2rem; background: #1b1d22; color: #e8e8e8; font: 15px/1.5 system-ui, sans-serif }
   img { display: block; width: min(100%, 80rem); background: #000 }

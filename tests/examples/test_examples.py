@@ -73,8 +73,9 @@ def test_over_a_picture(triton_url: str, tmp_path: Path) -> None:
     for frame, source, alpha in zip(made, CASE.src, CASE.pha, strict=True):
         picture = to_rgb(frame).astype(int)
         behind, person = alpha == 0, alpha == 255
-        # Within what H.264 loses. Most of it, as edges bleed.
+        # Within what H.264 loses. Another matrix would be off by 7; not all of it, as edges bleed.
         off = np.abs(picture - BLUE).max(axis=-1)
+        assert np.median(off[behind]) < 4
         assert np.percentile(off[behind], 90) < 24
         kept = np.abs(picture - source.astype(int)).max(axis=-1)
         assert np.percentile(kept[person], 90) < 40

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -218,6 +219,17 @@ def test_a_lost_server_is_waited_for(triton_url: str) -> None:
         assert (status, " matted, " in out) == (0, True)
     finally:
         started.__exit__(None, None, None)
+
+
+def test_a_busy_server_drops_the_frame(triton_url: str) -> None:
+    busy = (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    gateway = Gateway(triton_url, [busy] * 3)
+    with serving(gateway) as url, live(url, "--size", "160x96", "--seconds", 1.5) as it:
+        out, err = it.process.communicate(timeout=60)
+    assert (it.process.returncode, err.count("error")) == (0, 0)
+    matted = int(out.split(" matted")[0].rpartition(" ")[2])
+    # None of them was sent again.
+    assert len(gateway.requests) == matted + 3 > 3
 
 
 def test_a_file_is_played_once_in_its_own_time(triton_url: str, tmp_path: Path) -> None:
