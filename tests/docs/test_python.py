@@ -19,6 +19,7 @@ import rvm_client
 from rvm_client import (
     AsyncMattingSession,
     ConfigError,
+    Matte,
     MatteOptions,
     MattingModel,
     MattingSession,
@@ -163,3 +164,12 @@ def test_a_file_of_authorities_that_is_not_there() -> None:
 def test_a_ratio_that_is_a_word() -> None:
     with pytest.raises(UsageError, match="the downsample ratio is 'high'"):
         MattingSession("127.0.0.1:9", downsample_ratio="high")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "background", [np.zeros((4, 8, 3), np.uint8), np.zeros((8, 4, 3), np.float32)]
+)
+def test_a_background_that_does_not_fit(background: Any) -> None:
+    matte = Matte(np.zeros((8, 4, 3), np.uint8), np.zeros((8, 4), np.uint8))
+    with pytest.raises(UsageError, match=r"or uint8 of shape \[8, 4, 3\]"):
+        matte.over(background)
