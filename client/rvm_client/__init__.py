@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from rvm_client.direct import AsyncMattingSession, Matte, MattingSession
     from rvm_client.errors import (
         AccessError,
+        ConfigError,
         InferenceError,
         InputError,
+        OutOfMemoryError,
         OutputError,
         RvmError,
         ServerBusyError,
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessError",
     "AsyncMattingSession",
+    "ConfigError",
     "Credentials",
     "InferenceError",
     "InputError",
@@ -46,6 +49,7 @@ __all__ = [
     "MatteResult",
     "MattingModel",
     "MattingSession",
+    "OutOfMemoryError",
     "OutputError",
     "OutputType",
     "RvmError",

@@ -93,8 +93,8 @@ class MatteResult:
 
 
 def matte_video(
-    source: Path,
-    target: Path,
+    source: Path | str,
+    target: Path | str,
     model: MattingModel,
     options: MatteOptions,
     limits: Limits | None = None,
@@ -129,8 +129,8 @@ def matte_video(
         OutOfMemoryError: the memory of this machine ran out.
     """
     run = _Run(
-        source,
-        target,
+        Path(source),
+        Path(target),
         model,
         options,
         limits or Limits(),

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from bench.__main__ import main as bench
 from bench.gpu_check.__main__ import main as gpu_check
+from examples.live.__main__ import main as live
 from tests.docs.conftest import PageRun
 from tests.docs.pages import (
     DOCS,
     PAGES,
-    README,
     ROOT,
     Block,
     blocks,
@@ -45,6 +45,7 @@ PROGRAMS = {
     for name, module, function in re.findall(r'^(rvm-\w+) = "([\w.]+):(\w+)"$', PYPROJECT, re.M)
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
+LIVE = ["python", "-m", "examples.live"]
 # Of the system; what they get is not ours.
 SYSTEM = {"apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "pip", "source", "tail"}
 
@@ -83,15 +84,6 @@ def test_the_commands_of_a_page_run(page: Path, run_page: Callable[[Path], PageR
                 assert (done.folder / words[words.index("-o") + 1]).stat().st_size > 0
     if "results" in done.output:
         assert [path for path in (done.folder / "results").rglob("*.webm") if path.stat().st_size]
-
-
-def test_the_readme_s_call_of_triton(real: Callable[[Block], str]) -> None:
-    (block,) = blocks(README, language="python")
-    scope: dict[str, Any] = {}
-    exec(real(block), scope)
-    assert scope["foreground"].shape == (1, 4, 288, 512, 3)
-    assert scope["alpha"].shape == (1, 4, 288, 512, 1)
-    assert [state.dtype for state in scope["next_states"]] == [np.float32] * 4
 
 
 @pytest.mark.parametrize("case", INT8_CASES, ids=lambda case: case.name)
@@ -135,6 +127,8 @@ def check_command(words: list[str]) -> None:
         check_script(program, arguments)
     elif program == "node":
         assert (ROOT / "examples" / "node" / arguments[0]).exists()
+    elif command[: len(LIVE)] == LIVE:
+        parse_flags(live, arguments[2:])
     else:
         assert program in SYSTEM
 
@@ -220,6 +214,7 @@ def test_commands_within_sentences_say_what_the_code_takes(
         ("docker build --build-arg WIGHTS=int8 .", AssertionError),
         ("docker run -e CLOUDINARY_URI image python -m rvm_client.worker", AssertionError),
         ("rvm-mate my_video.mp4", AssertionError),
+        ("python -m examples.live --sauce camera", click.NoSuchOption),
     ],
 )
 def test_what_the_code_does_not_take_is_found(command: str, error: type[Exception]) -> None:

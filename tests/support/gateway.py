@@ -14,7 +14,7 @@ Fault = tuple[grpc.StatusCode, str]
 
 
 class Gateway(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
-    """Passes two calls on to the server.
+    """Passes on to the server what clients call.
 
     Args:
         grpc_url: HOST:PORT of the server.
@@ -34,8 +34,15 @@ class Gateway(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
 
     def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
         """As the server."""
-        self._check(context)
-        return self._server.ModelMetadata(request)
+        return self._passed_on("ModelMetadata", request, context)
+
+    def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As the server."""
+        return self._passed_on("ModelConfig", request, context)
+
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As the server."""
+        return self._passed_on("ModelReady", request, context)
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         """As the server, once the faults are used up."""
@@ -43,8 +50,12 @@ class Gateway(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         self.requests.append(request)
         if self._faults:
             context.abort(*self._faults.pop(0))
+        return self._passed_on("ModelInfer", request, context)
+
+    def _passed_on(self, call: str, request: Any, context: Any) -> Any:
+        self._check(context)
         try:
-            return self._server.ModelInfer(request)
+            return getattr(self._server, call)(request)
         except grpc.RpcError as exc:
             context.abort(exc.code(), exc.details())
 
@@ -55,17 +66,17 @@ class Gateway(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
 
 
 @contextmanager
-def serving(gateway: Gateway, certificate: Path | None = None) -> Iterator[str]:
+def serving(gateway: Gateway, certificate: Path | None = None, *, port: int = 0) -> Iterator[str]:
     """The address of a gateway that runs; a certificate (PEM, with its key) makes it TLS."""
     with ThreadPoolExecutor() as threads:
         server = grpc.server(threads, options=UNLIMITED)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(gateway, server)
         if certificate is None:
-            port = server.add_insecure_port("127.0.0.1:0")
+            port = server.add_insecure_port(f"127.0.0.1:{port}")
         else:
             pem = certificate.read_bytes()
             credentials = grpc.ssl_server_credentials([(pem, pem)])
-            port = server.add_secure_port("127.0.0.1:0", credentials)
+            port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
         server.start()
         yield f"localhost:{port}"
         server.stop(grace=None).wait()

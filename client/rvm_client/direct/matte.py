@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk
 from rvm_client.pixels import Colour, UInt8Array, composite
 
@@ -27,7 +28,17 @@ class Matte(NamedTuple):
 
         Args:
             background: a colour, three numbers of 0 to 255, or a picture [H,W,3] of uint8.
+
+        Raises:
+            UsageError: a picture of another size or kind.
         """
+        behind = np.asarray(background)
+        is_fitting = behind.dtype == np.uint8 and behind.shape == self.foreground.shape
+        if behind.ndim > 1 and not is_fitting:
+            raise UsageError(
+                f"the background is {behind.dtype} of shape {list(behind.shape)}; it must be a "
+                f"colour, or uint8 of shape {list(self.foreground.shape)}"
+            )
         return composite(self.foreground, self.alpha, background)
 
 

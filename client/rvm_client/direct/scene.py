@@ -48,6 +48,8 @@ class SessionOptions:
     def matte_options(self) -> MatteOptions:
         """The same, as the pipeline has it."""
         ratio = None if self.downsample_ratio == "auto" else self.downsample_ratio
+        if isinstance(ratio, str):
+            raise UsageError(f"the downsample ratio is {ratio!r}; it must be a number, or auto")
         return MatteOptions(downsample_ratio=ratio, frames_per_request=self.frames_per_request)
 
 

@@ -42,6 +42,7 @@ class MattingSession(BaseSession, Closing):
 
     Raises:
         UsageError: a value that cannot be accepted.
+        ConfigError: the PEM file cannot be read.
         ServerUnreachableError: nothing that speaks Triton's protocol answers.
         AccessError: the server wants a token, or another one.
         ServerError: it serves no such model.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.config import Settings
+from rvm_client.errors import ConfigError
 from rvm_client.server import LocalAccess, local_access, token_header
 
 # tritonclient raises gRPC's limit of 4 MB only where it is given no arguments for the channel.
@@ -45,7 +46,12 @@ class Endpoint:
         """By what is known of the server at HOST:PORT.
 
         Servers of this machine's user let its programs in by a file; see `server.access`.
+
+        Raises:
+            ConfigError: the file of authorities cannot be read.
         """
+        if isinstance(credentials.tls, Path):
+            _check_readable(credentials.tls)
         local = local_access(url) if is_on_this_machine(url) else None
         local = local or LocalAccess()
         headers = dict(local.headers)
@@ -63,6 +69,16 @@ class Endpoint:
                 ("grpc.max_receive_message_length", _ANY_SIZE),
             ]
         return cls(headers or None, arguments)
+
+
+def _check_readable(authorities: Path) -> None:
+    # tritonclient reads it with half of a client made.
+    try:
+        authorities.open("rb").close()
+    except OSError as exc:
+        raise ConfigError(
+            f"the file of authorities {authorities} cannot be read: {exc.strerror}; name a PEM file"
+        ) from exc
 
 
 def is_on_this_machine(url: str) -> bool:
