@@ -1,11 +1,13 @@
 """How a client comes into a Triton server: TLS, a token, the key of this machine's servers."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rvm_client.config import Settings
+from rvm_client.errors import ConfigError
 from rvm_client.server import LocalAccess, local_access, token_header
 
 # tritonclient raises gRPC's limit of 4 MB only where it is given no arguments for the channel.
@@ -21,6 +23,20 @@ class Credentials:
     tls: bool | Path = False
     """Whether the connection is encrypted. True trusts the authorities that gRPC carries, a PEM
     file those in it."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError: no header can carry the token, or the file has no certificate."""
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ConfigError(
+                "the token has a character that no header carries, such as the end of a line"
+            )
+        if isinstance(self.tls, Path):
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.tls)
+            except OSError as exc:
+                raise ConfigError(
+                    f"the file of authorities {self.tls} cannot be read as PEM ({exc.strerror})"
+                ) from exc
 
     @classmethod
     def configured(cls, settings: Settings) -> "Credentials":
@@ -46,8 +62,7 @@ class Endpoint:
 
         Servers of this machine's user let its programs in by a file; see `server.access`.
         """
-        local = local_access(url) if is_on_this_machine(url) else None
-        local = local or LocalAccess()
+        local = local_access(url) or LocalAccess()
         headers = dict(local.headers)
         if credentials.token is not None:
             headers |= token_header(credentials.token)
@@ -66,6 +81,6 @@ class Endpoint:
 
 
 def is_on_this_machine(url: str) -> bool:
-    """Whether HOST:PORT is spelled as an address of this machine that no other reaches."""
+    """Whether HOST:PORT is spelled as an address of this machine, or a server of ours is there."""
     host = url.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or host.startswith("127.") or local_access(url) is not None
