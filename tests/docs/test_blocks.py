@@ -46,7 +46,10 @@ PROGRAMS = {
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
 # Of the system; what they get is not ours.
-SYSTEM = {"apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "pip", "source", "tail"}
+SYSTEM = {
+    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "source",
+    "tail", "umask",
+}  # fmt: skip
 
 
 def place(block: Block) -> str:

@@ -28,7 +28,7 @@ from rvm_client.cli.matte import matte
 from rvm_client.frames import SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel, probe_within
 from rvm_client.matte.endpoint import Credentials
-from rvm_client.server import ServerOptions, TritonServer, token_header
+from rvm_client.server import ServerOptions, Supervisor, TritonServer, token_header
 from rvm_client.server.doors import Certificate
 
 TOKEN = "the-token-of-this-test="
@@ -202,8 +202,7 @@ def test_other_ports_are_closed_to_other_addresses(served: Served, name: str) ->
     socket.create_connection(("127.0.0.1", served.ports[name]), timeout=10).close()
 
 
-def get(served: Served, path: str, **headers: str) -> int:
-    url = f"http://127.0.0.1:{served.ports['HTTP']}/v2/{path}"
+def status(url: str, **headers: str) -> int:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             return int(answer.status)
@@ -212,11 +211,12 @@ def get(served: Served, path: str, **headers: str) -> int:
 
 
 def test_http_asks_for_the_token_too(served: Served) -> None:
-    assert get(served, "health/ready") == 200
+    root, token = f"http://127.0.0.1:{served.ports['HTTP']}/v2", {"rvm-token": TOKEN}
+    assert status(f"{root}/health/ready") == 200
     for path in ("models/rvm_mobilenetv3", "models/rvm_mobilenetv3/config", "models/stats"):
-        assert get(served, path) == 403
-        assert get(served, path, **{"rvm-token": TOKEN}) == 200
-    assert get(served, "systemsharedmemory/status", **{"rvm-token": TOKEN}) == 403
+        assert status(f"{root}/{path}") == 403
+        assert status(f"{root}/{path}", **token) == 200
+    assert status(f"{root}/systemsharedmemory/status", **token) == 403
 
 
 # --- who may come in
@@ -268,7 +268,7 @@ def test_programs_of_this_machine_come_in_by_themselves(served: Served, tmp_path
     probe_within(10)(served.local_url, lambda: False)
 
 
-def test_a_certificate_that_signs_itself_at_one_address(
+def test_a_server_at_one_address_with_a_certificate_that_signed_itself(
     echo_options: ServerOptions, tmp_path: Path
 ) -> None:
     address = own_address()
@@ -276,10 +276,20 @@ def test_a_certificate_that_signs_itself_at_one_address(
     options = replace(
         echo_options,
         host=address,
+        http_host=address,
+        metrics_host=address,
         exit_timeout_s=0,
         token=TOKEN,
         certificate=Certificate.read(file, file),
     )
-    with TritonServer.start(options) as server:
-        assert server.grpc_url == f"{address}:{server.ports.grpc}"
-        assert transport_name(server.grpc_url) == "shared memory"
+    with (
+        TritonServer.start(options) as first,
+        Supervisor(first, probe_within(10)) as supervisor,
+    ):
+        assert first.grpc_url == f"{address}:{first.ports.grpc}"
+        assert transport_name(first.grpc_url) == "shared memory"
+        assert status(f"http://{first.http_url}/v2/models/rvm_mobilenetv3") == 403
+        assert status(f"http://{first.metrics_url}/metrics") == 200
+        again = supervisor.replacement(supervisor.address, lambda: False)
+        assert (again.url, again.generation) == (first.grpc_url, 1)
+        assert transport_name(again.url) == "shared memory"

@@ -10,7 +10,8 @@ from rvm_client.errors import ConfigError
 
 # Those of bearer tokens: they pass through headers, command lines and shells as they are.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-_MIN_TOKEN_CHARACTERS = 16
+# gRPC ends a call with more than 8 KB of metadata.
+_TOKEN_CHARACTERS = range(16, 1025)
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ def read_token(path: Path) -> str:
         ConfigError: the file cannot be read, or what it has is no token; the message hides it.
     """
     token = _read(path).decode(errors="replace").removesuffix("\n").removesuffix("\r")
-    if len(token) < _MIN_TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
+    if len(token) not in _TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
         raise ConfigError(
-            f"the file {path} must have one line of {_MIN_TOKEN_CHARACTERS} or more letters, "
-            "digits and ._~+/- with = at the end only; make one with: openssl rand -hex 32"
+            f"the file {path} must have one line of {_TOKEN_CHARACTERS[0]} to "
+            f"{_TOKEN_CHARACTERS[-1]} letters, digits and ._~+/- with = at the end only; make one "
+            "with: openssl rand -hex 32"
         )
     return token
 

@@ -43,11 +43,12 @@ def test_a_token(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "\n", " " * 20, TOKEN[:-1], f"{TOKEN} {TOKEN}", f"{TOKEN}\n{TOKEN}", f" {TOKEN}",
-     f"{TOKEN}\n\n", f"{TOKEN}:x", f"{TOKEN},x", f"={TOKEN}", f"{TOKEN}é", f"{TOKEN}\0"],
+     f"{TOKEN}\n\n", f"{TOKEN}:x", f"{TOKEN},x", f"={TOKEN}", f"{TOKEN}é", f"{TOKEN}\0",
+     "a" * 1025],
 )  # fmt: skip
 def test_what_is_no_token(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_text(text)
-    with pytest.raises(ConfigError, match="one line of 16 or more") as refused:
+    with pytest.raises(ConfigError, match="one line of 16 to 1024") as refused:
         read_token(tmp_path / "token")
     assert TOKEN[:-1] not in str(refused.value)
 
