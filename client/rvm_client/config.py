@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         default=30.0, ge=0, validation_alias="RVM_RECONNECT_TIMEOUT_S"
     )
     triton_host: str = Field(default="127.0.0.1", validation_alias="RVM_TRITON_HOST")
+    triton_http_host: str = Field(default="127.0.0.1", validation_alias="RVM_TRITON_HTTP_HOST")
+    triton_token_file: Path | None = Field(default=None, validation_alias="RVM_TRITON_TOKEN_FILE")
+    triton_certificate_file: Path | None = Field(
+        default=None, validation_alias="RVM_TRITON_CERTIFICATE_FILE"
+    )
+    triton_key_file: Path | None = Field(default=None, validation_alias="RVM_TRITON_KEY_FILE")
     grpc_port: Port = Field(default=0, validation_alias="RVM_GRPC_PORT")
     http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")
     metrics_port: Port = Field(default=0, validation_alias="RVM_METRICS_PORT")

@@ -111,7 +111,7 @@ class ServerBusyError(ServerError):
 
 
 class AccessError(ServerError):
-    """The Triton server wants a token, or another one."""
+    """The Triton server wants a token or another one, or its certificate is not trusted."""
 
 
 class InferenceError(ServerError):

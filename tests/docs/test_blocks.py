@@ -47,7 +47,10 @@ PROGRAMS = {
 WORKER = ["python", "-m", "rvm_client.worker"]
 LIVE = ["python", "-m", "examples.live"]
 # Of the system; what they get is not ours.
-SYSTEM = {"apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "pip", "source", "tail"}
+SYSTEM = {
+    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "source",
+    "tail", "umask",
+}  # fmt: skip
 
 
 def place(block: Block) -> str:

@@ -13,6 +13,7 @@ from rvm_client.machine import stop_on_signals
 from rvm_client.server import ServerOptions, Supervisor, TritonServer, newest_version
 
 PORT = click.IntRange(0, 65535)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -20,6 +21,17 @@ PORT = click.IntRange(0, 65535)
 @click.option("--http-port", type=PORT, default=8000, show_default=True, help="0: any free port.")
 @click.option("--metrics-port", type=PORT, default=8002, show_default=True, help="0: any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--http-host", default="127.0.0.1", show_default=True, help="That of HTTP.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="That of metrics.")
+@click.option(
+    "--token-file", type=FILE, help="What clients have to show.  [default: RVM_TRITON_TOKEN_FILE]"
+)
+@click.option(
+    "--tls-certificate",
+    type=FILE,
+    help="PEM: encrypt gRPC.  [default: RVM_TRITON_CERTIFICATE_FILE]",
+)
+@click.option("--tls-key", type=FILE, help="PEM, its key.  [default: RVM_TRITON_KEY_FILE]")
 @click.option(
     "--model-repository",
     type=click.Path(path_type=Path, file_okay=False),
@@ -31,6 +43,11 @@ def main(
     http_port: int,
     metrics_port: int,
     host: str,
+    http_host: str,
+    metrics_host: str,
+    token_file: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
     model_repository: Path | None,
     verbose: bool,
 ) -> None:
@@ -40,14 +57,22 @@ def main(
     """
     try:
         settings = load_settings()
-        configured = ServerOptions.configured(settings)
+        settings = settings.model_copy(
+            update={
+                "model_repository": model_repository or settings.model_repository,
+                "triton_host": host,
+                "triton_http_host": http_host,
+                "triton_token_file": token_file or settings.triton_token_file,
+                "triton_certificate_file": tls_certificate or settings.triton_certificate_file,
+                "triton_key_file": tls_key or settings.triton_key_file,
+            }
+        )
         options = replace(
-            configured,
-            model_repository=model_repository or configured.model_repository,
+            ServerOptions.serving(settings),
             grpc_port=grpc_port,
             http_port=http_port,
             metrics_port=metrics_port,
-            host=host,
+            metrics_host=metrics_host,
             log_stream=sys.stderr if verbose else None,
         )
         serve(options, settings.request_timeout_s)

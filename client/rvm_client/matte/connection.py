@@ -43,6 +43,10 @@ _GPU_FAILURES = (
 _DEAD_PROCESS = re.compile(r"Stub process .* is not healthy")
 # What Triton says when a request finds the queue full, or waited there for too long.
 _BUSY = re.compile(r"[Ee]xceeds maximum queue size|Request timeout expired")
+# What gRPC says of a certificate.
+_UNTRUSTED = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|certificate signature failure|Hostname Verification Check failed"
+)
 _REQUEST_ID = re.compile(r"^\[request id: [^\]]*\] ")
 # How long a request takes when none was answered yet.
 _USUAL_REQUEST_S = 0.25
@@ -244,6 +248,11 @@ def from_triton(
             f"the Triton server at {url} has as many requests as it takes; try again in "
             f"{request_s:.2f} s, or send fewer at once: {message}",
             retry_after_s=request_s,
+        )
+    if _UNTRUSTED.search(text):
+        return AccessError(
+            f"the certificate of the Triton server at {url} is not trusted, or is one for another "
+            f"name; name the file of its authority in RVM_TRITON_CA_FILE: {message}"
         )
     if "UNAVAILABLE" in status and "is not ready" not in message:
         return ServerUnreachableError(

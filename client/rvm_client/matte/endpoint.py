@@ -1,5 +1,6 @@
 """How a client comes into a Triton server: TLS, a token, the key of this machine's servers."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,20 @@ class Credentials:
     tls: bool | Path = False
     """Whether the connection is encrypted. True trusts the authorities that gRPC carries, a PEM
     file those in it."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError: no header can carry the token, or the file has no certificate."""
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ConfigError(
+                "the token has a character that no header carries, such as the end of a line"
+            )
+        if isinstance(self.tls, Path):
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.tls)
+            except OSError as exc:
+                raise ConfigError(
+                    f"the file of authorities {self.tls} cannot be read as PEM ({exc.strerror})"
+                ) from exc
 
     @classmethod
     def configured(cls, settings: Settings) -> "Credentials":
@@ -46,14 +61,8 @@ class Endpoint:
         """By what is known of the server at HOST:PORT.
 
         Servers of this machine's user let its programs in by a file; see `server.access`.
-
-        Raises:
-            ConfigError: the file of authorities cannot be read.
         """
-        if isinstance(credentials.tls, Path):
-            _check_readable(credentials.tls)
-        local = local_access(url) if is_on_this_machine(url) else None
-        local = local or LocalAccess()
+        local = local_access(url) or LocalAccess()
         headers = dict(local.headers)
         if credentials.token is not None:
             headers |= token_header(credentials.token)
@@ -71,17 +80,7 @@ class Endpoint:
         return cls(headers or None, arguments)
 
 
-def _check_readable(authorities: Path) -> None:
-    # tritonclient reads it with half of a client made.
-    try:
-        authorities.open("rb").close()
-    except OSError as exc:
-        raise ConfigError(
-            f"the file of authorities {authorities} cannot be read: {exc.strerror}; name a PEM file"
-        ) from exc
-
-
 def is_on_this_machine(url: str) -> bool:
-    """Whether HOST:PORT is spelled as an address of this machine that no other reaches."""
+    """Whether HOST:PORT is spelled as an address of this machine, or a server of ours is there."""
     host = url.rpartition(":")[0].strip("[]")
-    return host in ("localhost", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or host.startswith("127.") or local_access(url) is not None

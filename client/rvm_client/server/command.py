@@ -68,13 +68,26 @@ def server_arguments(
         f"--id={name}",
         f"--model-repository={options.model_repository.resolve()}",
         f"--backend-directory={install.backends}",
-        f"--http-address={options.host}",
+        f"--http-address={options.http_host}",
         f"--grpc-address={options.host}",
-        f"--metrics-address={options.host}",
+        f"--metrics-address={options.metrics_host}",
         f"--grpc-port={ports.grpc}",
         f"--http-port={ports.http}",
         f"--metrics-port={ports.metrics}",
         f"--exit-timeout-secs={max(1, round(options.exit_timeout_s))}",
         f"--log-verbose={options.log_verbose}",
         *segment_arguments(segment_prefix),
+        *tls_arguments(options),
+    ]
+
+
+def tls_arguments(options: ServerOptions) -> list[str]:
+    """Options that encrypt gRPC; HTTP and metrics have none."""
+    certificate = options.certificate
+    if certificate is None:
+        return []
+    return [
+        "--grpc-use-ssl=true",
+        f"--grpc-server-cert={certificate.path}",
+        f"--grpc-server-key={certificate.key_path}",
     ]

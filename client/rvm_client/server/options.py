@@ -3,12 +3,13 @@
 import contextlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 from rvm_client.config import Settings, process_environment
 from rvm_client.errors import ConfigError, ServerStartError
+from rvm_client.server.doors import Certificate, read_token
 from rvm_client.wire import MODEL_NAME
 
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -22,7 +23,11 @@ class ServerOptions:
     grpc_port: int = 0
     http_port: int = 0
     metrics_port: int = 0
-    host: str = "127.0.0.1"  # the address to listen at
+    host: str = "127.0.0.1"  # the address to listen at for gRPC
+    http_host: str = "127.0.0.1"
+    metrics_host: str = "127.0.0.1"
+    token: str | None = field(default=None, repr=False)  # who infers has to show it; None: anybody
+    certificate: Certificate | None = None  # what gRPC is encrypted with; None: it is not
     ready_timeout_s: float = 120.0
     exit_timeout_s: float = 30.0  # for requests in flight at a stop; 0: kill at once
     tritonserver: Path | None = None  # an installed binary; None: found, else the embedded one
@@ -44,10 +49,30 @@ class ServerOptions:
             cache_dir=settings.cache_dir,
         )
 
-    @property
-    def client_host(self) -> str:
-        """The host by which a client on this machine reaches a server that listens at `host`."""
-        return WILDCARD_HOSTS.get(self.host, self.host)
+    @classmethod
+    def serving(cls, settings: Settings) -> "ServerOptions":
+        """As the environment says for a server that others may use, too.
+
+        Raises:
+            ConfigError: the files of token or certificate are not what they should be.
+        """
+        certificate = None
+        if settings.triton_certificate_file and settings.triton_key_file:
+            certificate = Certificate.read(
+                settings.triton_certificate_file, settings.triton_key_file
+            )
+        elif settings.triton_certificate_file or settings.triton_key_file:
+            raise ConfigError(
+                "TLS needs a certificate and its key: --tls-certificate with --tls-key, or "
+                "RVM_TRITON_CERTIFICATE_FILE with RVM_TRITON_KEY_FILE"
+            )
+        return replace(
+            cls.configured(settings),
+            host=settings.triton_host,
+            http_host=settings.triton_http_host,
+            token=read_token(settings.triton_token_file) if settings.triton_token_file else None,
+            certificate=certificate,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,9 +114,9 @@ def check_ports(options: ServerOptions) -> None:
     Raises:
         ServerStartError: one is in use.
     """
-    for port in (options.grpc_port, options.http_port, options.metrics_port):
+    for host, port in _listeners(options):
         if port:
-            bind_socket(options.host, port).close()
+            bind_socket(host, port).close()
 
 
 def choose_ports(options: ServerOptions) -> Ports:
@@ -99,9 +124,18 @@ def choose_ports(options: ServerOptions) -> Ports:
     with contextlib.ExitStack() as sockets:
         # All three are held at once, so that they differ.
         return Ports(*(
-            port or sockets.enter_context(bind_socket(options.host, 0)).getsockname()[1]
-            for port in (options.grpc_port, options.http_port, options.metrics_port)
+            port or sockets.enter_context(bind_socket(host, 0)).getsockname()[1]
+            for host, port in _listeners(options)
         ))  # fmt: skip
+
+
+def _listeners(options: ServerOptions) -> tuple[tuple[str, int], ...]:
+    """Host and port of gRPC, HTTP and metrics, as they were asked for."""
+    return (
+        (options.host, options.grpc_port),
+        (options.http_host, options.http_port),
+        (options.metrics_host, options.metrics_port),
+    )
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
@@ -125,7 +159,12 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return bound
 
 
-def url_host(options: ServerOptions) -> str:
-    """`options.client_host` as it is written before `:port`."""
-    host = options.client_host
+def client_host(host: str) -> str:
+    """The host by which a client on this machine reaches a server that listens at `host`."""
+    return WILDCARD_HOSTS.get(host, host)
+
+
+def url_host(host: str) -> str:
+    """`client_host` as it is written before `:port`."""
+    host = client_host(host)
     return f"[{host}]" if ":" in host else host

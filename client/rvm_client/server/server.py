@@ -24,7 +24,7 @@ from rvm_client.closing import Closing
 from rvm_client.errors import ServerLostError, ServerStartError
 from rvm_client.owned import OwnedFolder
 from rvm_client.server import guard
-from rvm_client.server.access import AccessKey, is_exposed
+from rvm_client.server.access import AccessKey, http_token_header, warn_of_strangers
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
@@ -41,6 +41,7 @@ from rvm_client.server.options import (
     check_model_repository,
     check_ports,
     choose_ports,
+    client_host,
     url_host,
 )
 
@@ -67,13 +68,15 @@ class TritonServer(Closing):
         self._folder = self._owned.path
         self.name = self._folder.name
         self._log = self._folder / "server.log"
-        self._key = AccessKey(ports.grpc) if is_exposed(options.host) else None
+        self._key = AccessKey.needed(options, ports.grpc)
         try:
             self._guard = self._start_guard(install)
             self.pid = self._read_pid()
             if options.log_stream is not None:
                 self._follower = LogFollower(self._log, options.log_stream)
         except BaseException:
+            if self._key is not None:
+                self._key.close()
             self._owned.close()
             raise
 
@@ -94,6 +97,7 @@ class TritonServer(Closing):
         check_model_repository(options.model_repository, options.model_name)
         _allow_descriptors()
         check_ports(options)
+        warn_of_strangers(options)
         install = find_triton(options.tritonserver, options.cache_dir)
         for _ in range(START_ATTEMPTS - 1):
             # Another program may take a free port before the server does.
@@ -116,17 +120,17 @@ class TritonServer(Closing):
     @property
     def grpc_url(self) -> str:
         """Where a client on this machine finds gRPC, as tritonclient wants it: host:port."""
-        return f"{url_host(self.options)}:{self.ports.grpc}"
+        return f"{url_host(self.options.host)}:{self.ports.grpc}"
 
     @property
     def http_url(self) -> str:
         """Where a client on this machine finds HTTP: host:port."""
-        return f"{url_host(self.options)}:{self.ports.http}"
+        return f"{url_host(self.options.http_host)}:{self.ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """Where Prometheus finds the metrics, below /metrics: host:port."""
-        return f"{url_host(self.options)}:{self.ports.metrics}"
+        return f"{url_host(self.options.metrics_host)}:{self.ports.metrics}"
 
     @property
     def segment_prefix(self) -> str:
@@ -239,14 +243,14 @@ class TritonServer(Closing):
         with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
             connection = http.client.HTTPConnection(self.http_url, timeout=HTTP_TIMEOUT_S)
             with contextlib.closing(connection):
-                connection.request("GET", "/v2")
+                connection.request("GET", "/v2", headers=http_token_header(self.options.token))
                 # Another server may have been faster at this port: it has another name.
                 if json.loads(connection.getresponse().read()).get("name") != self.name:
                     return False
                 connection.request("GET", "/v2/health/ready")
                 if connection.getresponse().status != http.HTTPStatus.OK:
                     return False
-            listener = (self.options.client_host, self.ports.grpc)
+            listener = (client_host(self.options.host), self.ports.grpc)
             socket.create_connection(listener, timeout=HTTP_TIMEOUT_S).close()
             return True
         return False

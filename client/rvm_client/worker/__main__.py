@@ -63,8 +63,7 @@ def _run(settings: Settings, cold_start: ColdStart) -> int:
 
 def _server_options(settings: Settings) -> ServerOptions:
     return replace(
-        ServerOptions.configured(settings),
-        host=settings.triton_host,
+        ServerOptions.serving(settings),
         grpc_port=settings.grpc_port,
         http_port=settings.http_port,
         metrics_port=settings.metrics_port,
