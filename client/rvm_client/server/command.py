@@ -70,7 +70,7 @@ def server_arguments(
         f"--backend-directory={install.backends}",
         f"--http-address={options.host}",
         f"--grpc-address={options.host}",
-        f"--metrics-address={options.host}",
+        f"--metrics-address={options.metrics_host or options.host}",
         f"--grpc-port={ports.grpc}",
         f"--http-port={ports.http}",
         f"--metrics-port={ports.metrics}",

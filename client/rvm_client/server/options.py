@@ -23,6 +23,7 @@ class ServerOptions:
     http_port: int = 0
     metrics_port: int = 0
     host: str = "127.0.0.1"  # the address to listen at
+    metrics_host: str | None = None  # the one of the metrics; None: the same
     ready_timeout_s: float = 120.0
     exit_timeout_s: float = 30.0  # for requests in flight at a stop; 0: kill at once
     tritonserver: Path | None = None  # an installed binary; None: found, else the embedded one
@@ -42,6 +43,7 @@ class ServerOptions:
             ready_timeout_s=settings.server_ready_timeout_s,
             tritonserver=settings.tritonserver,
             cache_dir=settings.cache_dir,
+            log_verbose=settings.triton_log_verbose,
         )
 
     @property
@@ -89,9 +91,9 @@ def check_ports(options: ServerOptions) -> None:
     Raises:
         ServerStartError: one is in use.
     """
-    for port in (options.grpc_port, options.http_port, options.metrics_port):
+    for host, port in _listeners(options):
         if port:
-            bind_socket(options.host, port).close()
+            bind_socket(host, port).close()
 
 
 def choose_ports(options: ServerOptions) -> Ports:
@@ -99,9 +101,18 @@ def choose_ports(options: ServerOptions) -> Ports:
     with contextlib.ExitStack() as sockets:
         # All three are held at once, so that they differ.
         return Ports(*(
-            port or sockets.enter_context(bind_socket(options.host, 0)).getsockname()[1]
-            for port in (options.grpc_port, options.http_port, options.metrics_port)
+            port or sockets.enter_context(bind_socket(host, 0)).getsockname()[1]
+            for host, port in _listeners(options)
         ))  # fmt: skip
+
+
+def _listeners(options: ServerOptions) -> tuple[tuple[str, int], ...]:
+    """Host and port of gRPC, HTTP and metrics, as they were asked for."""
+    return (
+        (options.host, options.grpc_port),
+        (options.host, options.http_port),
+        (options.metrics_host or options.host, options.metrics_port),
+    )
 
 
 def bind_socket(host: str, port: int) -> socket.socket:

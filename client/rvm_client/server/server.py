@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerLostError, ServerStartError
@@ -126,7 +127,9 @@ class TritonServer(Closing):
     @property
     def metrics_url(self) -> str:
         """Where Prometheus finds the metrics, below /metrics: host:port."""
-        return f"{url_host(self.options)}:{self.ports.metrics}"
+        options = self.options
+        host = url_host(replace(options, host=options.metrics_host or options.host))
+        return f"{host}:{self.ports.metrics}"
 
     @property
     def segment_prefix(self) -> str:
