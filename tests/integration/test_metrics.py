@@ -88,6 +88,7 @@ def environment(
         "RVM_UPLOAD_FOLDER": str(folder / "results"),
         "RVM_ALLOW_PRIVATE_ADDRESSES": "true",
         "RVM_TRITON_LOG_VERBOSE": "1",
+        "RVM_TRITON_HOST": "0.0.0.0",
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(folder / "tmp"),
@@ -115,9 +116,10 @@ def worker(
             runpod.submit(ODD_ID, clip)
             runpod.submit(JOB_ID, clip)
             output = runpod.wait_for_result(JOB_ID, WITHIN_S)["output"]
-            # The result is posted before the worker counts it as ended.
             (url,) = re.findall(r"metrics: (http://127\.0\.0\.1:\d+/metrics)", log.read_text())
-            wait_for(lambda: "state from EXECUTING to RELEASED" in log.read_text())
+            # Triton's log is copied a moment later.
+            released = re.compile(rf"{JOB_ID}-\d+\] Setting state from EXECUTING to RELEASED")
+            wait_for(lambda: released.search(log.read_text()) is not None)
             page = requests.get(url, timeout=10)
             page.raise_for_status()
             assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -168,6 +170,18 @@ def test_its_triton_s_metrics_stand_on_the_same_page(worker: Worker) -> None:
 def test_no_address_and_no_job_is_on_the_page(worker: Worker) -> None:
     for secret in ("http", "clip.mp4", JOB_ID, "odd"):
         assert secret not in worker.page
+
+
+def test_no_metrics_are_open_to_others_with_triton_s_endpoints(worker: Worker) -> None:
+    processes = [worker.process, *worker.process.children(recursive=True)]
+    addresses = [
+        connection.laddr
+        for process in processes
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    # The page and Triton's metrics; gRPC and HTTP.
+    assert sorted(address.ip == "127.0.0.1" for address in addresses) == [False] * 2 + [True] * 2
 
 
 def test_the_page_s_names_are_documented(worker: Worker) -> None:

@@ -37,14 +37,14 @@ class Handler:
         self._watch = watch
         self._cold_start = cold_start
         self._metrics = metrics
-        metrics.jobs_in_progress.set_function(lambda: self._count_jobs(at_work=True))
-        metrics.jobs_waiting.set_function(lambda: self._count_jobs(at_work=False))
         self._pool = futures.ThreadPoolExecutor(
             context.limits.jobs_at_once, thread_name_prefix="job"
         )
         self._running: dict[futures.Future[dict[str, Any]], threading.Event] = {}
         self._second_signal = SecondSignal(self._end_at_once)
         self.has_cut_off_a_job = False
+        metrics.jobs_in_progress.set_function(self._jobs_in_progress)
+        metrics.jobs_waiting.set_function(self._jobs_waiting)
 
     async def __call__(self, job: dict[str, Any]) -> dict[str, Any]:
         """Do one job. A failure is `{"error": one sentence}`, whatever it was."""
@@ -96,8 +96,11 @@ class Handler:
         self._log.info(f"done: {output['frames']} frames, seconds {output['seconds']}", job_id)
         return output
 
-    def _count_jobs(self, *, at_work: bool) -> int:
-        return sum(thread.running() is at_work for thread in list(self._running))
+    def _jobs_in_progress(self) -> int:
+        return sum(thread.running() for thread in list(self._running))
+
+    def _jobs_waiting(self) -> int:
+        return sum(not (thread.running() or thread.done()) for thread in list(self._running))
 
     def _say_cold_start(self, job_started_s: float, source_there_s: float) -> None:
         sentence = self._cold_start.first_frame(job_started_s, source_there_s)
