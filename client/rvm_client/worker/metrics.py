@@ -37,7 +37,7 @@ from rvm_client.server import ServerSupply, Supervisor
 from rvm_client.worker.cold_start import ColdStart
 
 STAGES = ("download", "decode", "matte", "encode", "upload")
-# How a job may end; the errors' words come first where one is a kind of another.
+# How a job may end, if not well.
 _FAILURES: tuple[tuple[type[BaseException], str], ...] = (
     (UsageError, "refused"),
     (InputError, "input"),
@@ -149,9 +149,10 @@ class WorkerMetrics:
             registry=registry,
         )
         self._triton_up = Gauge(
-            "rvm_triton_up", "Whether Triton answered when the page was asked for.",
+            "rvm_triton_up",
+            "Whether Triton answered when the page was asked for.",
             registry=registry,
-        )  # fmt: skip
+        )
         registry.register(_Readings(self, cold_start))
         # A rate needs a value from before the first event.
         for outcome in _OUTCOMES:
