@@ -114,7 +114,8 @@ ENV PATH=/opt/rvm/venv/bin:${PATH} \
     HOME=/tmp \
     PYTHONUNBUFFERED=1
 
-# HTTP, gRPC, metrics. Triton listens at 127.0.0.1 unless RVM_TRITON_HOST says otherwise.
+# HTTP, gRPC, metrics. Triton listens at 127.0.0.1 unless RVM_TRITON_HOST says otherwise, and so does
+# the worker's page of metrics unless RVM_METRICS_HOST does.
 EXPOSE 8000 8001 8002
 
 # triton-server, a user of Triton's image. One user for Triton and the worker, because shared

@@ -60,8 +60,13 @@ class Settings(BaseSettings):
     triton_key_file: Path | None = Field(default=None, validation_alias="RVM_TRITON_KEY_FILE")
     grpc_port: Port = Field(default=0, validation_alias="RVM_GRPC_PORT")
     http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")
-    metrics_port: Port = Field(default=0, validation_alias="RVM_METRICS_PORT")
     """The ports of the worker's own server; 0: any free one."""
+    triton_log_verbose: int = Field(
+        default=0, ge=0, le=2, validation_alias="RVM_TRITON_LOG_VERBOSE"
+    )
+    metrics_host: str = Field(default="127.0.0.1", validation_alias="RVM_METRICS_HOST")
+    metrics_port: Port = Field(default=0, validation_alias="RVM_METRICS_PORT")
+    """Of the worker's metrics, its server's among them; 0: any free one."""
     require_gpu: bool = Field(default=False, validation_alias="RVM_REQUIRE_GPU")
     min_shm_bytes: int = Field(default=256 * 2**20, ge=0, validation_alias="RVM_MIN_SHM_BYTES")
 

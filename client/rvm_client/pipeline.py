@@ -21,6 +21,7 @@ from rvm_client.machine import naming_want_of_memory, say_once
 from rvm_client.matte import (
     ChunkSession,
     ChunkShape,
+    Label,
     MattingModel,
     frames_per_request,
     shared_room_bytes,
@@ -103,6 +104,7 @@ def matte_video(
     on_progress: Callable[[MatteProgress], None] | None = None,
     on_source: Callable[[SourceChunk, VideoInfo], None] | None = None,
     cancelled: threading.Event | None = None,
+    request_id: str = "",
 ) -> MatteResult:
     """Matte the video file `source` into `target`. All or nothing is written.
 
@@ -120,6 +122,7 @@ def matte_video(
         on_source: called in the decoder's thread with each chunk on its way to the model; where
             everything is done once more, from the start again.
         cancelled: set by another thread to stop.
+        request_id: what the requests are called in the server's log, each with a number behind it.
 
     Raises:
         InputError: the source cannot be decoded.
@@ -138,6 +141,7 @@ def matte_video(
         on_progress,
         on_source,
         cancelled,
+        request_id,
     )
     with naming_want_of_memory():
         try:
@@ -202,6 +206,7 @@ class _Run:
     on_progress: Callable[[MatteProgress], None] | None
     on_source: Callable[[SourceChunk, VideoInfo], None] | None
     cancelled: threading.Event | None
+    request_id: str
     notes: tuple[str, ...] = ()
     """What the result is to say of a run before this one."""
     watches: _Watches = field(default_factory=_Watches, init=False)
@@ -258,6 +263,7 @@ class _Run:
             info.layout,
             queue_depth=QUEUE_DEPTH,
             room_bytes=room_bytes,
+            label=Label(self.request_id),
         )
 
     def _mattes(

@@ -47,6 +47,7 @@ class ServerOptions:
             ready_timeout_s=settings.server_ready_timeout_s,
             tritonserver=settings.tritonserver,
             cache_dir=settings.cache_dir,
+            log_verbose=settings.triton_log_verbose,
         )
 
     @classmethod

@@ -46,8 +46,9 @@ def main() -> None:
 
 def _run(settings: Settings, cold_start: ColdStart) -> int:
     """Take jobs until told to stop. Returns the exit status."""
-    if importlib.util.find_spec("runpod") is None:
-        raise ConfigError("runpod is not installed: pip install 'rvm-triton[worker]'")
+    for package in ("runpod", "prometheus_client"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"{package} is not installed: pip install 'rvm-triton[worker]'")
     # What killed workers left goes before the first job, not only with it.
     sweep(Path(tempfile.gettempdir()), "rvm-job-")
     with ExitStack() as stack:
@@ -66,9 +67,14 @@ def _server_options(settings: Settings) -> ServerOptions:
         ServerOptions.serving(settings),
         grpc_port=settings.grpc_port,
         http_port=settings.http_port,
-        metrics_port=settings.metrics_port,
-        log_stream=sys.stderr if settings.log_level in ("DEBUG", "TRACE") else None,
+        # The worker's own page has them, too, and decides who sees them.
+        metrics_host="127.0.0.1",
+        log_stream=sys.stderr if _shows_server_log(settings) else None,
     )
+
+
+def _shows_server_log(settings: Settings) -> bool:
+    return settings.log_level in ("DEBUG", "TRACE") or settings.triton_log_verbose > 0
 
 
 def _warn_of_small_shared_memory(settings: Settings) -> None:

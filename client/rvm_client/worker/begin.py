@@ -28,6 +28,8 @@ from rvm_client.worker.cold_start import ColdStart
 from rvm_client.worker.handler import Handler
 from rvm_client.worker.job import DEFAULT_DOWNSAMPLE_RATIO
 from rvm_client.worker.log import open_log
+from rvm_client.worker.metrics import OwnTriton, RemoteTriton, WorkerMetrics
+from rvm_client.worker.metrics_page import MetricsPage
 from rvm_client.worker.run import JobContext
 from rvm_client.worker.stopping import ServerWatch
 
@@ -57,9 +59,12 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
     import runpod.serverless
 
     log = open_log(settings)
+    metrics = WorkerMetrics(cold_start)
     store = choose_store(settings)
     cold_start.end("imports")
     with ExitStack() as stack:
+        page = MetricsPage(metrics.page, settings.metrics_host, settings.metrics_port)
+        stack.enter_context(page)
         decoders = _decoders(stack, settings)
         supervisor = None
         if starting is not None:
@@ -69,6 +74,7 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         if decoders is not None:
             decoders.ready()
         servers = supervisor or _remote_server(settings)
+        metrics.triton = OwnTriton(supervisor) if supervisor else RemoteTriton(servers)
         open_model = partial(MattingModel.configured, servers, settings)
         limits = _checked_limits(settings, open_model, cold_start, ours=supervisor is not None)
         context = JobContext(
@@ -86,7 +92,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         )
         _register_checks(context, cold_start)
         watch = None if supervisor is None else stack.enter_context(ServerWatch(supervisor))
-        handler = Handler(context, log, watch, cold_start)
+        handler = Handler(context, log, watch, cold_start, metrics)
+        log.info(f"metrics: {page.url}")
         work = {
             "handler": handler.__call__,
             "concurrency_modifier": lambda _current: limits.jobs_at_once,

@@ -32,6 +32,11 @@ class ColdStart:
         models = "" if loaded is None else f", {loaded:.2f} of them for the models"
         self._beside = f"; Triton started beside the imports, in {starting.seconds:.2f} s{models}"
 
+    @property
+    def parts(self) -> dict[str, float]:
+        """Seconds of those that are over."""
+        return self._parts.copy()
+
     def first_frame(self, job_started_s: float, source_there_s: float) -> str | None:
         """A sentence with all parts, for the first job that has a frame; None for all others.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import re
 import threading
 from concurrent import futures
 from typing import Any
@@ -10,30 +11,40 @@ from rvm_client.errors import GpuLostError, RvmError, ServerLostError, ServerSta
 from rvm_client.worker.cold_start import ColdStart
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.log import JOB_ID, Log
+from rvm_client.worker.metrics import WorkerMetrics
 from rvm_client.worker.progress import ProgressReporter, Send
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_client.worker.stopping import SecondSignal, ServerWatch
 
 # What a job that was told to stop has to end and to tidy up.
 _TIDY_S = 2.0
+_LONGEST_ID_CHARACTERS = 80
 
 
 class Handler:
     """What RunPod calls for every job, for as many at a time as the context's limits say."""
 
     def __init__(
-        self, context: JobContext, log: Log, watch: ServerWatch | None, cold_start: ColdStart
+        self,
+        context: JobContext,
+        log: Log,
+        watch: ServerWatch | None,
+        cold_start: ColdStart,
+        metrics: WorkerMetrics,
     ) -> None:
         self._context = context
         self._log = log
         self._watch = watch
         self._cold_start = cold_start
+        self._metrics = metrics
         self._pool = futures.ThreadPoolExecutor(
             context.limits.jobs_at_once, thread_name_prefix="job"
         )
         self._running: dict[futures.Future[dict[str, Any]], threading.Event] = {}
         self._second_signal = SecondSignal(self._end_at_once)
         self.has_cut_off_a_job = False
+        metrics.jobs_in_progress.set_function(self._jobs_in_progress)
+        metrics.jobs_waiting.set_function(self._jobs_waiting)
 
     async def __call__(self, job: dict[str, Any]) -> dict[str, Any]:
         """Do one job. A failure is `{"error": one sentence}`, whatever it was."""
@@ -41,7 +52,8 @@ class Handler:
         job_id = str(job.get("id", "local"))
         JOB_ID.set(job_id)
         try:
-            return await self._do(job, job_id)
+            with self._metrics.job():
+                return await self._do(job, job_id)
         except RvmError as exc:
             self._log.error(f"failed: {exc}", job_id)
             if not self._is_beyond_help(exc):
@@ -62,7 +74,9 @@ class Handler:
         self._log.info(f"started: {parsed.output_type.value}", job_id)
         async with ProgressReporter(_sender(job, self._log)) as reporter:
             cancelled = threading.Event()
-            report = JobReport(reporter.update, cancelled, self._say_cold_start)
+            report = JobReport(
+                reporter.update, cancelled, self._say_cold_start, request_id=as_request_id(job_id)
+            )
             # The thread gets the job's id, too.
             run = contextvars.copy_context().run
             thread = self._pool.submit(run, run_job, parsed, self._context, report)
@@ -78,8 +92,15 @@ class Handler:
                 raise
             finally:
                 del self._running[thread]
+        self._metrics.note_result(output)
         self._log.info(f"done: {output['frames']} frames, seconds {output['seconds']}", job_id)
         return output
+
+    def _jobs_in_progress(self) -> int:
+        return sum(thread.running() for thread in list(self._running))
+
+    def _jobs_waiting(self) -> int:
+        return sum(not (thread.running() or thread.done()) for thread in list(self._running))
 
     def _say_cold_start(self, job_started_s: float, source_there_s: float) -> None:
         sentence = self._cold_start.first_frame(job_started_s, source_there_s)
@@ -105,6 +126,11 @@ class Handler:
             # RunPod then replaces this worker by one with a server that lives.
             result["refresh_worker"] = True
         return result
+
+
+def as_request_id(job_id: str) -> str:
+    """A job's id as it stands in Triton's log: RunPod's as it is, else what is no word replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", job_id)[:_LONGEST_ID_CHARACTERS]
 
 
 def _where(exc: BaseException) -> str:

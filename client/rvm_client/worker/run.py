@@ -53,6 +53,8 @@ class JobReport:
     frames: Callable[[float, float], None] = lambda _started_s, _fetched_s: None
     """Called when frames are done, with the times at which the job began and its source was there
     (time.monotonic)."""
+    request_id: str = ""
+    """What its requests are called in Triton's log."""
 
 
 def run_job(job: Job, context: JobContext, report: JobReport) -> dict[str, object]:
@@ -172,6 +174,7 @@ def _matte(
             opener=opener,
             on_progress=tell,
             cancelled=report.cancelled,
+            request_id=report.request_id,
         )
 
 
