@@ -94,7 +94,7 @@ export class TritonConnection {
   #ours({ code, details }) {
     const reason = reasonOf(details);
     const server = `the Triton server at ${this.address}`;
-    if (reason.includes('Exceeds maximum queue size')) {
+    if (/xceeds maximum queue size|Request timeout expired/.test(reason)) {
       return new TritonError(`${server} has too much to do: ${reason}`, true);
     }
     if (code === grpc.status.UNAVAILABLE) {
