@@ -66,6 +66,8 @@ class Request:
     """Stands in the server's log."""
     priority: int = 0
     """1 goes before 2 in the server's queue; 0: the model's default."""
+    queue_timeout_s: float | None = None
+    """How long it may wait there before it is refused; None: as long as the model allows."""
 
 
 class Connection(Closing):
@@ -228,6 +230,8 @@ def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
         "outputs": request.outputs,
         "request_id": request.request_id,
         "priority": request.priority,
+        # Triton counts in microseconds.
+        "timeout": request.queue_timeout_s and round(1e6 * request.queue_timeout_s),
         "client_timeout": timeout_s,
     }
 

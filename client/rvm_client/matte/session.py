@@ -22,9 +22,12 @@ from rvm_client.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from rvm_client.matte.model import MattingModel
 
-LIVE_PRIORITY, BATCH_PRIORITY = 1, 2
-# Live streams alone can fill a server. A batch request that was refused after so long takes its
+_LIVE, _BATCH = 1, 2
+# Seconds in the server's queue. A live frame that waits longer is of no use.
+_LIVE_WAIT_S = 0.5
+# Live streams alone can fill a server: a batch request that has waited so long in vain takes its
 # turn among theirs.
+_BATCH_WAIT_S = 2.0
 _TURN_S = 1.0
 
 
@@ -40,8 +43,12 @@ class Label:
     def on(self, request: Request, number: int, *, has_waited: bool = False) -> Request:
         """The request with it. One that has waited long enough goes before others, too."""
         request_id = f"{self.request_id}-{number}" if self.request_id else ""
-        priority = LIVE_PRIORITY if self.is_live or has_waited else BATCH_PRIORITY
-        return replace(request, request_id=request_id, priority=priority)
+        labelled = replace(request, request_id=request_id)
+        if self.is_live:
+            return replace(labelled, priority=_LIVE, queue_timeout_s=_LIVE_WAIT_S)
+        if has_waited:
+            return replace(labelled, priority=_LIVE)
+        return replace(labelled, priority=_BATCH, queue_timeout_s=_BATCH_WAIT_S)
 
 
 class Patience:
