@@ -157,7 +157,7 @@ def test_the_fields_that_a_row_names(name: str) -> None:
 
 
 def test_a_file_of_authorities_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match=r"missing\.pem cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"missing\.pem cannot be read as PEM \(No such file"):
         MattingSession("127.0.0.1:9", tls="missing.pem")
 
 

@@ -180,8 +180,8 @@ def test_no_metrics_are_open_to_others_with_triton_s_endpoints(worker: Worker) -
         for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     ]
-    # The page and Triton's metrics; gRPC and HTTP.
-    assert sorted(address.ip == "127.0.0.1" for address in addresses) == [False] * 2 + [True] * 2
+    # gRPC; the page, Triton's metrics, and HTTP.
+    assert sorted(address.ip == "127.0.0.1" for address in addresses) == [False] + [True] * 3
 
 
 def test_the_page_s_names_are_documented(worker: Worker) -> None:
