@@ -11,34 +11,7 @@ from rvm_client.matte import Credentials, MattingModel
 
 
 class BaseSession:
-    """The making of a session, and what may be asked of it.
-
-    Args:
-        server: HOST:PORT of Triton's gRPC endpoint, or a list of them: the first that answers is
-            used, and the next where that is lost.
-        downsample_ratio: what the network sees of a frame, 0 < ratio <= 1; "auto":
-            min(512 / longest side, 1).
-        frames_per_request: frames that go to the server together, at least 1; None chooses by
-            their size. The mattes are the same; fewer come sooner, more cost less.
-        warm_start: show the model the first 12 frames of `matte`, and those after each cut, before
-            they count. They come out better, and later.
-        live: frames go one by one, before those of sessions that are not live, and a busy server
-            is an error at once.
-        token: what a server with a token file wants.
-        tls: whether to encrypt. True trusts the authorities that gRPC carries, a path the PEM
-            file there.
-        request_id: stands in the server's log with each request.
-        request_timeout_s: limit for one request; a server that misses it is lost.
-        reconnect_s: how long servers may be away once one has answered.
-        busy_s: how long to try again while a server has as many requests as it takes.
-
-    Raises:
-        UsageError: a value that cannot be accepted.
-        ConfigError: the PEM file cannot be read.
-        ServerUnreachableError: nothing that speaks Triton's protocol answers.
-        AccessError: the server wants a token, or another one.
-        ServerError: it serves no such model.
-    """
+    """The making of a session, and what may be asked of it; MattingSession says what all means."""
 
     _connects_at_once: ClassVar[bool]
 

@@ -100,10 +100,6 @@ class MattingSession(BaseSession, Closing):
         (matte,) = kept(self._opened.chunks.matte(chunk))
         return matte
 
-    def reset(self) -> None:
-        """Begin a new scene with the next frame, which may be of another size."""
-        self._opened.begin_scene()
-
     def close(self) -> None:
         """End the session and its connection."""
         if self._scene is not None:
