@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from tests.support.gateway import Gateway, serving
 
 from rvm_client import (
     AsyncMattingSession,
@@ -323,6 +325,20 @@ def test_a_lost_request_goes_to_the_next_server(
 
 
 @KINDS
+def test_batch_work_that_waits_in_vain_goes_as_live_work_does(triton_url: str, kind: Kind) -> None:
+    busy = (grpc.StatusCode.UNAVAILABLE, "Request timeout expired")
+    gateway = Gateway(triton_url, [busy] * 6)
+    with serving(gateway) as url, kind(url, frames_per_request=1) as session:
+        assert len(session.matte(small()[:2])) == 2
+    sent = [dict(request.parameters) for request in gateway.requests]
+    first, served, next_one = sent[0], sent[6], sent[7]
+    assert (first["priority"].uint64_param, served["priority"].uint64_param) == (2, 1)
+    assert next_one["priority"].uint64_param == 2
+    assert first["timeout"].int64_param == 2_000_000
+    assert "timeout" not in served
+
+
+@KINDS
 def test_an_overloaded_server_refuses_at_once_and_says_how_long(
     triton_url: str, kind: Kind
 ) -> None:
@@ -351,7 +367,7 @@ def test_an_overloaded_server_refuses_at_once_and_says_how_long(
     try:
         with kind(triton_url, frames_per_request=1, busy_s=20) as batch:
             together.wait()
-            # It has its turn among them, however long they keep the server full.
+            # It gets through, however long they keep the server full.
             assert len(batch.matte(small()[:2])) == 2
     finally:
         is_over.set()
