@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rvm_export.goldens import ASTRONAUT, PAN_PIXELS, package_folder, panned
+from rvm_export.verify.goldens import ASTRONAUT, PAN_PIXELS, package_folder, panned
 
 Frames = npt.NDArray[np.uint8]
 

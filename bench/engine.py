@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench import clips
-from rvm_export.network import MattingNetwork, States
-from rvm_export.settings import cache_folder
-from rvm_export.weights import Source, fetch_weights
+from rvm_export.config import cache_folder
+from rvm_export.network.network import MattingNetwork, States
+from rvm_export.weights.weights import Source, fetch_weights
 
 Run = Callable[[], Any]
 

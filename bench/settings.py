@@ -9,7 +9,7 @@ from rvm_client.matte import frames_per_request, shared_room_bytes
 from rvm_client.pixels import RGB
 from rvm_client.server import newest_version
 from rvm_client.wire import MODEL_NAME
-from rvm_export.manifest import Manifest
+from rvm_export.repository.manifest import Manifest
 
 
 @dataclass(frozen=True)

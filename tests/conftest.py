@@ -10,16 +10,16 @@ import torch
 from tests.support.commands import invoke
 
 from rvm_client.server import ServerOptions, TritonServer
-from rvm_export.cache import sha256_of
 from rvm_export.cli import main as rvm_export
-from rvm_export.config_pbtxt import packaged_folder
-from rvm_export.contract import Layout, Precision
-from rvm_export.goldens import SEED
-from rvm_export.npm import INT8_SHA256
-from rvm_export.repository import Repository
-from rvm_export.settings import cache_folder
-from rvm_export.verification import seeded_network
-from rvm_export.weights import Source, Weights, fetch_weights
+from rvm_export.config import cache_folder
+from rvm_export.repository.config_pbtxt import packaged_folder
+from rvm_export.repository.repository import Repository
+from rvm_export.verify.goldens import SEED
+from rvm_export.verify.verification import seeded_network
+from rvm_export.weights.cache import sha256_of
+from rvm_export.weights.npm import INT8_SHA256
+from rvm_export.weights.weights import Source, Weights, fetch_weights
+from rvm_export.wire import KINDS, Layout, ModelKind, Precision
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,7 +118,7 @@ def _exported(
     parts = [_export_key(), checkpoint.stem, precision.value, *(layout.value for layout in layouts)]
     path = cache_folder() / "test-repositories" / "-".join(parts)
     for layout in layouts:
-        repository = Repository(path, layout)
+        repository = Repository(path, ModelKind(layout=layout))
         if not repository.versions():
             where = ("--checkpoint", checkpoint, "--repository", path, "--version", 1)
             what = ("--layout", layout.value, "--precision", precision.value)
@@ -133,7 +133,7 @@ def _export_key() -> str:
     digest = hashlib.sha256(f"{torch.__version__} {INT8_SHA256}".encode())
     sources = [
         *(ROOT / "export").rglob("*.py"),
-        *(packaged_folder(layout) / "config.pbtxt" for layout in Layout),
+        *(packaged_folder(kind) / "config.pbtxt" for kind in KINDS),
     ]
     for source in sorted(sources):
         digest.update(sha256_of(source).encode())

@@ -21,13 +21,13 @@ from bench.serving import request, start_server
 from rvm_client.matte import ChunkShape, MattingModel, Request, check_golden_frames
 from rvm_client.matte.transport import ModelAddress
 from rvm_client.server import TritonServer
-from rvm_export import verification, yuv_reference
-from rvm_export.contract import OUTPUTS, Layout, Precision
-from rvm_export.differences import TOLERANCES, Difference, worst
-from rvm_export.goldens import INT8_CASES
-from rvm_export.run import Outputs
-from rvm_export.settings import cache_folder
-from rvm_export.weights import Source, fetch_weights
+from rvm_export.config import cache_folder
+from rvm_export.verify import verification, yuv_reference
+from rvm_export.verify.differences import TOLERANCES, Difference, worst
+from rvm_export.verify.goldens import INT8_CASES
+from rvm_export.verify.run import Outputs
+from rvm_export.weights.weights import Source, fetch_weights
+from rvm_export.wire import OUTPUTS, Layout, Precision
 
 _TF32 = "NVIDIA_TF32_OVERRIDE"
 
@@ -131,8 +131,9 @@ def _on_gpu(subject: Subject) -> Outcome:
         return not_here("this is a rehearsal on the CPU")
     with subject.model() as model:
         for layout in Layout:
-            if not address_of(model, layout).runs_on_gpu:
-                raise CheckFailedError(f"Triton runs {layout.model_name} on a processor")
+            address = address_of(model, layout)
+            if not address.runs_on_gpu:
+                raise CheckFailedError(f"Triton runs {address.name} on a processor")
     return passed("both, by what Triton says of its instances")
 
 

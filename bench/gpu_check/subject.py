@@ -14,7 +14,7 @@ from rvm_client.matte import MattingModel
 from rvm_client.matte.transport import ModelAddress
 from rvm_client.pixels import I420, RGB, PixelLayout, yuv_to_rgb
 from rvm_client.server import TritonServer
-from rvm_export.contract import Layout, Precision
+from rvm_export.wire import Layout, ModelKind, Precision
 
 # Small enough for a rehearsal in seconds.
 _QUICK_SIZES = {"144p": (144, 256, 0.5)}
@@ -131,10 +131,10 @@ def address_of(model: MattingModel, layout: Layout) -> ModelAddress:
     Raises:
         ServerError: the server has no model for it.
     """
+    name = ModelKind(layout=layout).name
     for address in model.addresses:
-        if address.name == layout.model_name:
+        if address.name == name:
             return address
     raise ServerError(
-        f"the server has no model {layout.model_name}; export it with rvm-export export --layout "
-        f"{layout.value}"
+        f"the server has no model {name}; export it with rvm-export export --layout {layout.value}"
     )

@@ -8,17 +8,30 @@ from pathlib import Path
 
 import torch
 
-from rvm_export import script, verification
-from rvm_export.cache import sha256_of
-from rvm_export.config_pbtxt import check_precision, prepare_config
-from rvm_export.contract import Layout, Precision
+from rvm_export import script
 from rvm_export.errors import UsageError, VerificationError
-from rvm_export.golden_frame import write_golden_frame
-from rvm_export.goldens import INT8_CASES, SEED, SEEDED_CASES
-from rvm_export.manifest import Manifest
-from rvm_export.repository import MODEL_FILE, Repository
-from rvm_export.run import EagerModel
-from rvm_export.weights import Say, Weights
+from rvm_export.repository import (
+    MODEL_FILE,
+    Manifest,
+    Repository,
+    check_precision,
+    prepare_config,
+)
+from rvm_export.verify import (
+    INT8_CASES,
+    SEED,
+    SEEDED_CASES,
+    EagerModel,
+    Subject,
+    check_contract,
+    check_splitting,
+    compare_with_eager,
+    compare_with_golden,
+    seeded_network,
+    write_golden_frame,
+)
+from rvm_export.weights import Say, Weights, sha256_of
+from rvm_export.wire import Layout, ModelKind, Precision
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class ExportOptions:
     @property
     def repositories(self) -> list[Repository]:
         """One for each model."""
-        return [Repository(self.repository, layout) for layout in self.layouts]
+        return [Repository(self.repository, ModelKind(layout=layout)) for layout in self.layouts]
 
 
 def check_options(options: ExportOptions) -> None:
@@ -80,13 +93,13 @@ def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
 def _export(
     weights: Weights, options: ExportOptions, repository: Repository, version: int, say: Say
 ) -> Path:
-    layout = repository.layout
+    kind = repository.kind
     with repository.staging(version) as staged:
-        prepare_config(repository.config_folder(staged), layout, options.precision)
-        _write_model(weights, layout, options.precision, staged / MODEL_FILE)
-        say(f"Verifying version {version} of {layout.model_name} on {options.device}")
-        _verified(weights, layout, options, staged).write(staged)
-        write_golden_frame(staged, weights.network(), layout, options.precision)
+        prepare_config(repository.config_folder(staged), kind, options.precision)
+        _write_model(weights, kind.layout, options.precision, staged / MODEL_FILE)
+        say(f"Verifying version {version} of {kind.name} on {options.device}")
+        _verified(weights, kind.layout, options, staged).write(staged)
+        write_golden_frame(staged, weights.network(), kind.layout, options.precision)
         return repository.publish(staged)
 
 
@@ -99,13 +112,13 @@ def _write_model(weights: Weights, layout: Layout, precision: Precision, path: P
 
 def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: Path) -> Manifest:
     model = script.load(staged / MODEL_FILE, options.device)
-    subject = verification.Subject(model, layout, options.precision, options.device)
-    verification.check_contract(model, subject)
-    verification.check_splitting(subject)
+    subject = Subject(model, layout, options.precision, options.device)
+    check_contract(model, subject)
+    check_splitting(subject)
     golden = None
     if weights.are_int8_release:
-        golden = verification.compare_with_golden(subject, INT8_CASES).as_dict()
-    eager = verification.compare_with_eager(subject, weights.network())
+        golden = compare_with_golden(subject, INT8_CASES).as_dict()
+    eager = compare_with_eager(subject, weights.network())
     return Manifest(
         model_sha256=sha256_of(staged / MODEL_FILE),
         weights_source=weights.source,
@@ -123,9 +136,9 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
 
 def _check_network_code() -> None:
     """The deep guided filter and the batch norms, by the seeded golden cases."""
-    eager = EagerModel(verification.seeded_network(SEED))
-    subject = verification.Subject(eager, Layout.RGB, Precision.FP32)
-    verification.compare_with_golden(subject, SEEDED_CASES)
+    eager = EagerModel(seeded_network(SEED))
+    subject = Subject(eager, Layout.RGB, Precision.FP32)
+    compare_with_golden(subject, SEEDED_CASES)
 
 
 def verify(repository: Repository, version: int, device: str) -> Manifest:
@@ -141,11 +154,11 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
     _check_hash(folder / MODEL_FILE, manifest)
     try:
         model = script.load(folder / MODEL_FILE, device)
-        subject = verification.Subject(model, repository.layout, manifest.precision, device)
-        verification.check_contract(model, subject)
-        verification.check_splitting(subject)
+        subject = Subject(model, repository.kind.layout, manifest.precision, device)
+        check_contract(model, subject)
+        check_splitting(subject)
         if manifest.difference_from_golden is not None:
-            verification.compare_with_golden(subject, INT8_CASES)
+            compare_with_golden(subject, INT8_CASES)
     except RuntimeError as exc:
         raise VerificationError(f"{folder / MODEL_FILE} does not run: {exc}") from exc
     return manifest

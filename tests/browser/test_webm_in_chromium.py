@@ -21,7 +21,7 @@ from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.sound import SoundTrack
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 SIZE = WIDTH, HEIGHT = 320, 192
 FRAME_SECONDS = 1 / 30

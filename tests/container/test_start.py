@@ -28,8 +28,8 @@ from tests.support.runpod_server import RunPodServer
 from rvm_client.errors import ConfigError, ServerError, StoppedError
 from rvm_client.wire import MODEL_NAME
 from rvm_export import script
-from rvm_export.contract import Layout
-from rvm_export.weights import Weights
+from rvm_export.weights.weights import Weights
+from rvm_export.wire import Layout
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "scripts" / "start"

@@ -11,22 +11,28 @@ from tritonclient.grpc import model_config_pb2
 
 from rvm_client import wire
 from rvm_export import script
-from rvm_export.config_pbtxt import packaged_folder, precision_of, with_precision
-from rvm_export.contract import OUTPUTS, STATES_IN, STATES_OUT, Layout, Precision
-from rvm_export.decoder import STATE_CHANNELS
 from rvm_export.errors import RepositoryError
-from rvm_export.run import run
+from rvm_export.network.decoder import STATE_CHANNELS
+from rvm_export.repository.config_pbtxt import packaged_folder, precision_of, with_precision
+from rvm_export.verify.run import run
+from rvm_export.wire import KINDS, OUTPUTS, STATES_IN, STATES_OUT, Layout, ModelKind, Precision
 
 
-@pytest.fixture(scope="module", params=Layout, ids=lambda layout: layout.value)
-def layout(request: pytest.FixtureRequest) -> Layout:
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> ModelKind:
     """Each model in turn."""
-    return Layout(request.param)
+    found: ModelKind = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def text(layout: Layout) -> str:
-    return (packaged_folder(layout) / "config.pbtxt").read_text()
+def layout(kind: ModelKind) -> Layout:
+    return kind.layout
+
+
+@pytest.fixture(scope="module")
+def text(kind: ModelKind) -> str:
+    return (packaged_folder(kind) / "config.pbtxt").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +41,20 @@ def config(text: str) -> model_config_pb2.ModelConfig:
 
 
 @pytest.fixture(scope="module")
-def model(layout: Layout, yuv_model_repository: Path) -> torch.jit.ScriptModule:
-    return script.load(yuv_model_repository / layout.model_name / "1" / "model.pt", "cpu")
+def model(kind: ModelKind, yuv_model_repository: Path) -> torch.jit.ScriptModule:
+    return script.load(yuv_model_repository / kind.name / "1" / "model.pt", "cpu")
 
 
 def test_names_of_export_and_config_agree(
-    layout: Layout, config: model_config_pb2.ModelConfig
+    kind: ModelKind, config: model_config_pb2.ModelConfig
 ) -> None:
-    assert config.name == packaged_folder(layout).name == layout.model_name
-    assert tuple(t.name for t in config.input) == layout.inputs
+    assert config.name == packaged_folder(kind).name == kind.name
+    assert tuple(t.name for t in config.input) == kind.layout.inputs
     assert tuple(t.name for t in config.output) == OUTPUTS
 
 
 def test_names_of_export_and_client_agree() -> None:
-    names = {Layout.RGB: wire.MODEL_NAME, Layout.YUV: wire.YUV_MODEL_NAME}
-    assert {layout: layout.model_name for layout in Layout} == names
+    assert [kind.name for kind in KINDS] == [wire.MODEL_NAME, wire.YUV_MODEL_NAME]
     assert (Layout.RGB.inputs, Layout.YUV.inputs) == (wire.INPUTS, wire.YUV_INPUTS)
     assert (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS) == OUTPUTS
     assert wire.STATE_CHANNELS == STATE_CHANNELS
@@ -138,7 +143,7 @@ def test_warm_up_runs(
 
 def _warmup_file(layout: Layout, warmup: model_config_pb2.ModelWarmup) -> Path:
     file: str = warmup.inputs["downsample_ratio"].input_data_file
-    return packaged_folder(layout) / "warmup" / file
+    return packaged_folder(ModelKind(layout=layout)) / "warmup" / file
 
 
 def test_half_precision_changes_the_states_and_nothing_else(text: str) -> None:

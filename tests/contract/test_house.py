@@ -6,33 +6,38 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "client" / "rvm_client"
-FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+ROOT = Path(__file__).parents[2]
+PACKAGES = (ROOT / "client" / "rvm_client", ROOT / "export" / "rvm_export")
+FOLDERS = sorted(path.parent for package in PACKAGES for path in package.glob("*/__init__.py"))
+CLIENT_FOLDERS = [folder.name for folder in FOLDERS if folder.parent == PACKAGES[0]]
 
 
 def imports(path: Path) -> Iterator[str]:
     """The modules of this project that a module imports names from."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rvm_client."):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rvm_"):
             yield str(node.module)
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if name.name.startswith("rvm_client."))
+            yield from (name.name for name in node.names if name.name.startswith("rvm_"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_others_import_from_the_folder_and_not_from_its_parts(folder: str) -> None:
-    parts = f"rvm_client.{folder}."
+@pytest.mark.parametrize(
+    "folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}.{folder.name}"
+)
+def test_others_import_from_the_folder_and_not_from_its_parts(folder: Path) -> None:
+    parts = f"{folder.parent.name}.{folder.name}."
     strangers = [
-        f"{path.relative_to(PACKAGE)} imports {module}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path.relative_to(PACKAGE).parts[0] != folder
+        f"{path} imports {module}"
+        for package in PACKAGES
+        for path in sorted(package.rglob("*.py"))
+        if folder not in path.parents
         for module in imports(path)
         if module.startswith(parts)
     ]
     assert not strangers
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", CLIENT_FOLDERS)
 def test_a_test_stands_where_its_subject_stands(folder: str) -> None:
     tests = Path(__file__).parents[1] / "client" / folder
     for path in tests.glob("test_*.py"):

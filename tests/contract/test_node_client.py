@@ -19,7 +19,7 @@ from tritonclient.grpc import service_pb2
 from rvm_client.matte import MattingModel
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.wire import MODEL_NAME
-from rvm_export.goldens import INT8_CASES, GoldenCase
+from rvm_export.verify.goldens import INT8_CASES, GoldenCase
 
 FRAMES_PER_REQUEST = 2
 ODD = INT8_CASES[-1]

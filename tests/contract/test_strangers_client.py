@@ -15,7 +15,7 @@ import tritonclient.grpc as triton
 from av.video.reformatter import ColorRange, Colorspace
 from tritonclient.utils import InferenceServerException
 
-from rvm_export.goldens import INT8_CASES, GoldenCase
+from rvm_export.verify.goldens import INT8_CASES, GoldenCase
 
 MODEL = "rvm_mobilenetv3"
 YUV_MODEL = "rvm_mobilenetv3_yuv"

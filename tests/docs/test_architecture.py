@@ -1,11 +1,13 @@
 """What architecture.md names is there, and what is there it names."""
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.docs.pages import DOCS, ROOT, checked_block, codes, prose
 
 CLIENT = ROOT / "client" / "rvm_client"
+EXPORT = ROOT / "export" / "rvm_export"
 PATHS = sorted(
     {
         code
@@ -28,7 +30,18 @@ def test_the_paths_are_found() -> None:
 
 def test_the_tree_names_what_is_there() -> None:
     text = checked_block("test_the_tree_names_what_is_there").text
-    named = {line.split()[0] for line in text.splitlines()[1:] if line}
-    folders = {f"{path.parent.name}/" for path in CLIENT.glob("*/__init__.py")}
-    modules = {path.name for path in CLIENT.glob("*.py")} - {"__init__.py"}
-    assert named == folders | modules
+    assert named(text) == there(CLIENT)
+
+
+def test_the_tree_of_the_export_names_what_is_there() -> None:
+    text = checked_block("test_the_tree_of_the_export_names_what_is_there").text
+    assert named(text) == there(EXPORT)
+
+
+def named(tree: str) -> set[str]:
+    return {line.split()[0] for line in tree.splitlines()[1:] if line}
+
+
+def there(package: Path) -> set[str]:
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    return folders | {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}

@@ -34,7 +34,7 @@ from tests.docs.pages import (
 
 from rvm_client.errors import UsageError
 from rvm_client.worker.job import parse_job
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]

@@ -27,7 +27,7 @@ from rvm_client import (
     UsageError,
 )
 from rvm_client.decode import VideoReader
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 PAGE = DOCS / "python.md"
 Scope = dict[str, Any]

@@ -19,7 +19,7 @@ from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
 from rvm_client.output_types import OutputType
 from rvm_client.worker.job import Job, parse_job
-from rvm_export.cli import export
+from rvm_export.cli.make import export
 
 DEPLOY, JOB, COMMAND = (DOCS / f"{name}.md" for name in ("deploy", "job", "command"))
 # Read by RunPod and by the scripts.

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 from rvm_client import wire
 from rvm_client.matte import MattingModel
 from rvm_client.server import ServerOptions, TritonServer
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 PAGE = DOCS / "wire-contract.md"
 ERRORS = {row[0]: row[1:] for row in table(PAGE, "what", "code", "the message has")}

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tests.support.clips import read_frames, to_rgb, write_clip
 
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 ROOT = Path(__file__).parents[2]
 CASE = next(case for case in INT8_CASES if case.is_even)

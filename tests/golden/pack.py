@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rvm_export.goldens import CASES, PAN_PIXELS, frames, package_folder
+from rvm_export.verify.goldens import CASES, PAN_PIXELS, frames, package_folder
 
 HERE = Path(__file__).parent
 Frames = npt.NDArray[np.uint8]

@@ -31,7 +31,7 @@ from rvm_client.pixels import UInt8Array
 from rvm_client.scenes import with_warm_up
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.stopwatch import Stopwatch
-from rvm_export.goldens import INT8_CASES, GoldenCase
+from rvm_export.verify.goldens import INT8_CASES, GoldenCase
 
 Act = Callable[["Waiting | Looping"], Any]
 

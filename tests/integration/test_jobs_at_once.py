@@ -23,7 +23,7 @@ from tests.support.cloudinary_server import CloudinaryServer
 from tests.support.gpu_server import GpuServer
 from tests.support.http_faults import Exchange
 
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 __all__ = ["cloudinary", "environment"]
 

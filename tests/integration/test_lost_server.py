@@ -31,7 +31,7 @@ from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import ServerAddress, ServerOptions, Supervisor, TritonServer
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 TIMEOUT_S = 5.0
 OPTIONS = MatteOptions(OutputType.ALPHA, frames_per_request=2, warm_start=False)

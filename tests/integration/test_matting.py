@@ -19,7 +19,7 @@ from rvm_client.options import MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteProgress, matte_video
 from rvm_client.pixels import UInt8Array
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 DECODERS = {OutputType.ALPHA: "libvpx-vp9"}
 

@@ -34,7 +34,7 @@ from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, yuv
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.stopwatch import Stopwatch
 from rvm_client.wire import MODEL_NAME, YUV_MODEL_NAME
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 BT709, BT601 = 1, 6
 RATIO = 0.5

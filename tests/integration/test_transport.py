@@ -16,7 +16,7 @@ from rvm_client.frames import MatteChunk, SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel, shared_region
 from rvm_client.pixels import UInt8Array
 from rvm_client.stopwatch import Stopwatch
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.pixels import UInt8Array
 from rvm_client.scenes import with_warm_up
 from rvm_client.stopwatch import Stopwatch
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 RATIO = 0.5
 SCENE_FRAMES = 14

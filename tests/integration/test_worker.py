@@ -46,7 +46,7 @@ from rvm_client.pipeline import matte_video
 from rvm_client.upload import choose_store
 from rvm_client.worker.job import parse_job
 from rvm_client.worker.run import JobContext, JobReport, run_job
-from rvm_export.goldens import INT8_CASES
+from rvm_export.verify.goldens import INT8_CASES
 
 FRAMES = 12
 SKY = (40, 120, 220)

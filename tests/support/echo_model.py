@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from rvm_client.wire import MODEL_NAME
-from rvm_export.config_pbtxt import packaged_folder
-from rvm_export.contract import Layout
+from rvm_export.repository.config_pbtxt import packaged_folder
+from rvm_export.wire import ModelKind
 
 
 class EchoModel(torch.nn.Module):
@@ -38,7 +38,7 @@ class EchoModel(torch.nn.Module):
 def write_repository(repository: Path) -> Path:
     """A model repository with the committed config.pbtxt and `EchoModel` as version 1."""
     version = repository / MODEL_NAME / "1"
-    shutil.copytree(packaged_folder(Layout.RGB), version.parent)
+    shutil.copytree(packaged_folder(ModelKind()), version.parent)
     version.mkdir()
     torch.jit.save(torch.jit.script(EchoModel()), str(version / "model.pt"))
     return repository

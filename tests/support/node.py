@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from rvm_export.settings import cache_folder
+from rvm_export.config import cache_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "node"
 OLDEST = 20

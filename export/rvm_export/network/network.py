@@ -1,0 +1,98 @@
+"""RobustVideoMatting with a MobileNetV3 encoder, as the paper and the checkpoint define it.
+
+Lin, Yang, Saleemi, Sengupta: "Robust High-Resolution Video Matting with Temporal Guidance",
+WACV 2022, arXiv 2108.11515. The module tree gives exactly the keys of the official checkpoint.
+This is the plain definition in floats; `script` arranges the same modules for serving.
+"""
+
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rvm_export.network.decoder import HIDDEN_CHANNELS, RecurrentDecoder
+from rvm_export.network.layers import Projection
+from rvm_export.network.mobilenetv3 import LRASPP, Encoder
+from rvm_export.network.refiner import DeepGuidedFilter, FastGuidedFilter, apply_linear
+
+States = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Refiner(str, Enum):
+    """How the matte gets from the working size to full resolution."""
+
+    DEEP = "deep_guided_filter"
+    FAST = "fast_guided_filter"
+
+
+class MattingNetwork(nn.Module):
+    """The whole network. `forward` defines the result, `working_size` is what costs time."""
+
+    def __init__(self, refiner: Refiner) -> None:
+        super().__init__()
+        self.backbone = Encoder()
+        self.aspp = LRASPP()
+        self.decoder = RecurrentDecoder()
+        self.project_mat = Projection(HIDDEN_CHANNELS, 4)
+        # A head used in training only, kept so that checkpoints load with strict=True.
+        self.project_seg = Projection(HIDDEN_CHANNELS, 1)
+        self.refiner = DeepGuidedFilter() if refiner is Refiner.DEEP else FastGuidedFilter()
+
+    def working_size(
+        self, image: Tensor, states: tuple[Tensor, Tensor, Tensor, Tensor], videos: int
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Everything but the refiner, at the working size h x w.
+
+        Args:
+            image: RGB in 0..1, [B*T,3,h,w].
+            states: r1..r4, each [B,C,·,·], or [1,1,1,1] zeros at the start of the videos.
+            videos: B.
+
+        Returns:
+            Foreground residual and alpha [B*T,4,h,w] (not clamped), the hidden map
+            [B*T,16,h,w], and the states after the last frame.
+        """
+        f1, f2, f3, f4 = self.backbone(image)
+        image = image.to(f4.dtype)
+        hidden, states = self.decoder(image, (f1, f2, f3, self.aspp(f4)), states, videos)
+        return self.project_mat(hidden), hidden, states
+
+    def forward(
+        self, src: Tensor, states: tuple[Tensor, Tensor, Tensor, Tensor], downsample_ratio: float
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """RGB in 0..1 [B,T,3,H,W] -> foreground [B,T,3,H,W], alpha [B,T,1,H,W], states."""
+        videos = src.size(0)
+        rgb = src.flatten(0, 1)
+        image = rgb if downsample_ratio == 1 else resize(rgb, downsample_ratio)
+        y, hidden, states = self.working_size(image, states, videos)
+        if downsample_ratio != 1:
+            a, b = self.refiner(image, y, hidden)
+            y = apply_linear(rgb, a, b)
+        residual, alpha = torch.split(y, [3, 1], dim=1)
+        foreground = (residual + rgb).clamp(0, 1).reshape(src.size())
+        alpha = alpha.clamp(0, 1).reshape(videos, src.size(1), 1, src.size(3), src.size(4))
+        return foreground, alpha, states
+
+
+def resize(rgb: Tensor, ratio: float) -> Tensor:
+    """[N,3,H,W] -> [N,3,floor(H*ratio),floor(W*ratio)], the ratio itself placing the samples."""
+    return F.interpolate(
+        rgb,
+        scale_factor=[ratio, ratio],
+        mode="bilinear",
+        align_corners=False,
+        recompute_scale_factor=False,
+    )
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Put every batch norm into the convolution before it, in place, in evaluation mode."""
+    for module in list(network.modules()):
+        if not isinstance(module, nn.Sequential):
+            continue
+        for index in range(len(module) - 1):
+            conv, norm = module[index], module[index + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[index] = nn.utils.fuse_conv_bn_eval(conv, norm)
+                module[index + 1] = nn.Identity()

@@ -1,0 +1,7 @@
+"""What Triton serves: versions that appear whole, what they are made of, and their config."""
+
+from rvm_export.repository.config_pbtxt import check_precision, prepare_config
+from rvm_export.repository.manifest import Manifest
+from rvm_export.repository.repository import MODEL_FILE, Repository
+
+__all__ = ["MODEL_FILE", "Manifest", "Repository", "check_precision", "prepare_config"]

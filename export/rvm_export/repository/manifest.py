@@ -1,0 +1,53 @@
+"""`manifest.json` beside each `model.pt`: what the version is made of."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rvm_export.errors import RepositoryError
+from rvm_export.network import Refiner
+from rvm_export.wire import Precision
+
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of a version; JSON with the same names."""
+
+    model_sha256: str
+    weights_source: str
+    weights_sha256: str
+    refiner: Refiner
+    precision: Precision
+    device: str  # where the export checked it; the file runs on any
+    torch_version: str
+    code_version: str
+    created: str  # UTC, ISO 8601
+    # Levels of 0..255 over the golden frames: pha_max, pha_mean, fgr_max, fgr_mean.
+    difference_from_eager: dict[str, float] = field(default_factory=dict)
+    # The same from the reference's mattes; None for weights that have no golden mattes.
+    difference_from_golden: dict[str, float] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Into `folder`, as `manifest.json`."""
+        text = json.dumps(asdict(self), indent=2)
+        (folder / FILE_NAME).write_text(f"{text}\n", "utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """From a version's folder.
+
+        Raises:
+            RepositoryError: there is none, or it is not one of ours.
+        """
+        path = folder / FILE_NAME
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            values["refiner"] = Refiner(values["refiner"])
+            values["precision"] = Precision(values["precision"])
+            return cls(**values)
+        except OSError as exc:
+            raise RepositoryError(f"cannot read {path}: {exc.strerror}") from exc
+        except (ValueError, KeyError, TypeError) as exc:
+            raise RepositoryError(f"{path} is damaged or of another program: {exc}") from exc

@@ -1,0 +1,31 @@
+"""Whether a model computes what the network computes, and what the reference did."""
+
+from rvm_export.verify.differences import TOLERANCES, Difference, Tolerance
+from rvm_export.verify.golden_frame import write_golden_frame
+from rvm_export.verify.goldens import INT8_CASES, SEED, SEEDED_CASES
+from rvm_export.verify.run import EagerModel
+from rvm_export.verify.verification import (
+    Subject,
+    check_contract,
+    check_splitting,
+    compare_with_eager,
+    compare_with_golden,
+    seeded_network,
+)
+
+__all__ = [
+    "INT8_CASES",
+    "SEED",
+    "SEEDED_CASES",
+    "TOLERANCES",
+    "Difference",
+    "EagerModel",
+    "Subject",
+    "Tolerance",
+    "check_contract",
+    "check_splitting",
+    "compare_with_eager",
+    "compare_with_golden",
+    "seeded_network",
+    "write_golden_frame",
+]

@@ -1,0 +1,64 @@
+"""What Triton's `config.pbtxt` and the TorchScript file agree on: names, order, precision."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+
+STATES_IN = ("r1i", "r2i", "r3i", "r4i")
+STATES_OUT = ("r1o", "r2o", "r3o", "r4o")
+OUTPUTS = ("fgr", "pha", *STATES_OUT)
+
+
+class Variant(str, Enum):
+    """Which encoder the network has. Each has weights of its own, and versions of its own."""
+
+    MOBILENETV3 = "mobilenetv3"
+
+
+class Layout(str, Enum):
+    """How pixels lie on the wire. Each layout is a model of its own, of the same weights."""
+
+    RGB = "rgb"  # bytes of RGB, full range
+    YUV = "yuv"  # a codec's own planes, packed as I420; matrix and range are the caller's
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """In the order of `forward` and of `config.pbtxt`. All layouts have the same `OUTPUTS`."""
+        matrices = () if self is Layout.RGB else ("to_rgb", "from_rgb")
+        return ("src", *STATES_IN, "downsample_ratio", *matrices)
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What one of Triton's models is, whatever its version."""
+
+    variant: Variant = Variant.MOBILENETV3
+    layout: Layout = Layout.RGB
+
+    @property
+    def name(self) -> str:
+        """Triton's name of the model, and of its folder in the repository."""
+        suffix = "" if self.layout is Layout.RGB else f"_{self.layout.value}"
+        return f"rvm_{self.variant.value}{suffix}"
+
+
+DEFAULT_KIND = ModelKind()
+KINDS = tuple(ModelKind(variant, layout) for variant in Variant for layout in Layout)
+
+
+class Precision(str, Enum):
+    """The precision of the weights and of the states on the wire."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """PyTorch's name for it."""
+        return torch.float32 if self is Precision.FP32 else torch.float16
+
+    @property
+    def triton_type(self) -> str:
+        """Triton's name for it in `config.pbtxt`."""
+        return f"TYPE_{self.value.upper()}"
