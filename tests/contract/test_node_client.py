@@ -200,7 +200,8 @@ def test_the_protocol_is_that_of_triton(client: NodeClient) -> None:
     (service,), (known,) = proto.service, theirs.service
     assert service.name == known.name
     methods = {method.name: method for method in known.method}
-    assert [method.name for method in service.method] == ["ModelMetadata", "ModelConfig", "ModelInfer"]
+    used = ["ModelMetadata", "ModelConfig", "ModelInfer"]
+    assert [method.name for method in service.method] == used
     for method in service.method:
         same = methods[method.name]
         assert type_name(method.input_type) == type_name(same.input_type)
@@ -215,11 +216,11 @@ def assert_within(ours: Any, theirs: Any) -> None:
         same = known[field.name]
         assert (field.number, field.type, field.label) == (same.number, same.type, same.label)
         assert type_name(field.type_name) == type_name(same.type_name)
-    nested = {message.name: message for message in theirs.nested_type}
+    nested = {type_name(message.name): message for message in theirs.nested_type}
     for message in ours.nested_type:
-        assert_within(message, nested[message.name])
+        assert_within(message, nested[type_name(message.name)])
 
 
 def type_name(name: str) -> str:
-    """The name of a type without that of its package."""
-    return name.rpartition(".")[2]
+    """The name of a type without that of its package, however a map's entries are called."""
+    return name.rpartition(".")[2].removesuffix("Entry")
