@@ -8,10 +8,10 @@ import requests
 import tenacity
 import urllib3
 
-from rvm_export.weights.cache import Cache
-from rvm_export.hashes import sha256_of
-from rvm_export.weights.checkpoint import read_checkpoint
 from rvm_export.errors import SourceError, WeightsError
+from rvm_export.hashes import sha256_of
+from rvm_export.weights.cache import Cache
+from rvm_export.weights.checkpoint import read_checkpoint
 
 OFFICIAL_URL = (
     "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3.pth"
