@@ -186,12 +186,16 @@ def say_once(sentence: str) -> None:
     _LOG.warning(printable(sentence))
 
 
-class _Signalled(KeyboardInterrupt):
-    """What Ctrl-C raises, under a name of its own.
+class Signalled(KeyboardInterrupt):
+    """What Ctrl-C raises, under a name of its own, with the signal's number.
 
     Where KeyboardInterrupt itself ends an `exec` of source text, as dataclasses do at an import,
     Python notes it, and at its end kills the process by SIGINT although it was caught.
     """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def stop_on_signals() -> None:
@@ -206,5 +210,5 @@ def stop_on_signals() -> None:
         signal.signal(signal.SIGHUP, _raise)
 
 
-def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Signalled
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Signalled(number)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rvm_client.backdrop import open_backdrop
+from rvm_client.config import Settings
 from rvm_client.decode import Reader
 from rvm_client.encode import VIDEO_FORMATS, Writer, open_writer, takes_planes
 from rvm_client.errors import GpuMemoryError, HardwareEncoderError, StoppedError, printable
 from rvm_client.frames import MatteChunk, SourceChunk, VideoInfo
 from rvm_client.isolated import Opener, OpensHere
-from rvm_client.machine import naming_want_of_memory, say_once
+from rvm_client.machine import available_cores, naming_want_of_memory, say_once
 from rvm_client.matte import (
     ChunkSession,
     ChunkShape,
@@ -39,6 +40,10 @@ _LESS_MEMORY = (
 )
 # Chunks that wait between two stages. One lets a stage run ahead; more only cost memory.
 QUEUE_DEPTH = 1
+# While one video waits for the network, another can use the GPU. Decoding and encoding two at a
+# time takes cores.
+_JOBS_ON_GPU = 2
+_CORES_FOR_SEVERAL_JOBS = 8
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,14 @@ def transcode(
         for chunk in reader.mattes():
             _check_cancelled(cancelled)
             writer.write(chunk)
+
+
+def jobs_at_once(settings: Settings, model: MattingModel) -> int:
+    """How many videos are matted at a time: the setting, else what fits the machine."""
+    if settings.jobs_at_once:
+        return settings.jobs_at_once
+    has_cores = available_cores() >= _CORES_FOR_SEVERAL_JOBS
+    return _JOBS_ON_GPU if model.runs_on_gpu and has_cores else 1
 
 
 class _Watches:

@@ -32,6 +32,8 @@ from tests.docs.pages import (
     variables_and_command,
 )
 
+from rvm_client.batch import find_sources
+from rvm_client.cli.flags import row_flags
 from rvm_client.errors import UsageError
 from rvm_client.worker.job import parse_job
 from rvm_export.verify.goldens import INT8_CASES
@@ -242,6 +244,16 @@ def test_a_job_with_a_bucket_is_accepted() -> None:
     policy = {f"policy.{name}" for name in job.pop("policy")}
     rows = table(DOCS / "job.md", "request field", "meaning")
     assert {name for row in rows for name in codes(row[0])} == (job.keys() | policy) - {"input"}
+
+
+def test_the_rows_of_a_list_are_accepted(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(samples)
+    block = checked_block("test_the_rows_of_a_list_are_accepted")
+    Path("list.csv").write_text(block.text)
+    listed = find_sources(["list.csv"])
+    assert [source.source for source in listed] == ["my_video.mp4", "other.mp4"]
+    assert all(row_flags(source.row) for source in listed)
+    Path("list.csv").unlink()
 
 
 def test_the_diagram_shows_the_stages_in_order() -> None:

@@ -13,6 +13,9 @@ from tests.docs.conftest import PageRun
 from tests.docs.pages import DOCS, ROOT, checked_block, codes, table
 
 from rvm_client import errors
+from rvm_client.batch import Status
+from rvm_client.cli.batch import batch
+from rvm_client.cli.flags import row_flags
 from rvm_client.cli.matte import matte
 from rvm_client.cli.serve import main as serve
 from rvm_client.config import Settings
@@ -25,6 +28,8 @@ DEPLOY, JOB, COMMAND = (DOCS / f"{name}.md" for name in ("deploy", "job", "comma
 # Read by RunPod and by the scripts.
 NOT_SETTINGS = {"RUNPOD_INIT_TIMEOUT", "RVM_VENV"}
 URL = "https://example.com/my_video.mp4"
+# Cells that are no number.
+OF_WORDS = {"output_type": "alpha", "background": "red", "downsample_ratio": "auto"}
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}
 
@@ -158,6 +163,33 @@ def test_options(header: tuple[str, ...], command: click.Command) -> None:
         assert flags or "--version" in option.opts, option.opts
         if len(header) == 3 and option.show_default and flags:
             assert says(documented[flags.pop()], option.default)
+
+
+def test_options_of_batch() -> None:
+    """The page has those that `rvm-matte` lacks, and those that mean something else here."""
+    rows = table(DOCS / "batch.md", "option of `rvm-batch`", "meaning")
+    documented = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(row[0] for row in rows)))
+    own, known = ({flag for o in command.params for flag in o.opts} for command in (batch, matte))
+    assert documented == {
+        *(flag for flag in own - known if flag.startswith("--")),
+        *("--output", "--output-type", "--preview", "--json"),
+    }
+    assert {flag for flag in known - own if flag.startswith("--")} == {"--contact-sheet"}
+
+
+def test_columns_of_a_list() -> None:
+    text = " ".join((DOCS / "batch.md").read_text().split())
+    sentence = text.partition("all other columns are options of the row: ")[2].partition(".")[0]
+    flags = [re.sub("^--", "", o.opts[0]).replace("-", "_") for o in batch.params]
+    own = {"sources", "_o", "output", "triton_url", "report", "json", "version"}
+    documented = codes(sentence)
+    assert row_flags(dict.fromkeys(documented, "1") | OF_WORDS)
+    assert {*documented} == {*flags} - own
+
+
+def test_statuses_of_a_batch_line() -> None:
+    rows = {row[0]: row[1] for row in table(DOCS / "batch.md", "field", "meaning")}
+    assert codes(rows["`status`"]) == [status.value for status in Status]
 
 
 def test_output_types_of_the_command() -> None:

@@ -14,7 +14,7 @@ class ClipServer(FaultyServer):
         self.folder = folder
 
     def answer(self, request: Request) -> Response:
-        path = self.folder / request.path.lstrip("/")
+        path = self.folder / request.path.partition("?")[0].lstrip("/")
         if not path.is_file():
             return Response(404)
         content_type = mimetypes.guess_type(path)[0] or "application/octet-stream"

@@ -1,1 +1,1 @@
-"""The commands `rvm-matte` and `rvm-serve`."""
+"""The commands `rvm-matte`, `rvm-batch` and `rvm-serve`."""

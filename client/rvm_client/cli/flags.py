@@ -1,8 +1,9 @@
 """The flags of `rvm-matte` that say how a video is matted; the same as a job's fields."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
 
@@ -17,6 +18,7 @@ from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Flag: TypeAlias = Callable[[Any], Any]
 
 
 class _Ratio(click.ParamType[float | None]):
@@ -35,14 +37,12 @@ class _Ratio(click.ParamType[float | None]):
             self.fail(f"{value!r} is neither auto nor a number above 0 and at most 1", param, ctx)
 
 
+_TYPES = click.Choice([t.value for t in OutputType])
+_TYPES_HELP = (
+    "greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. matte: the alpha as "
+    "grey MP4. foreground_and_matte: two MP4 files. png_sequence: PNG pictures in a zip."
+)
 _FLAGS = (
-    click.option(
-        "--output-type",
-        type=click.Choice([t.value for t in OutputType]),
-        help="greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. matte: the "
-        "alpha as grey MP4. foreground_and_matte: two MP4 files. png_sequence: PNG pictures in a "
-        "zip. By default what the suffix of OUTPUT says; .mp4 is greenscreen.",
-    ),
     click.option(
         "--background",
         metavar="COLOUR|FILE|URL",
@@ -79,26 +79,97 @@ _FLAGS = (
         is_flag=True,
         help=f"Slower encoding, and a network input of up to {QUALITY_LONGEST_SIDE_PIXELS} pixels.",
     ),
+    click.option("--frames-per-request", type=int, help="Frames of one request to the server."),
+)
+
+
+_OF_ONE_FILE = (
+    click.option(
+        "--output-type",
+        type=_TYPES,
+        help=f"{_TYPES_HELP} By default what the suffix of OUTPUT says; .mp4 is greenscreen.",
+    ),
+    *_FLAGS,
     click.option(
         "--preview",
         type=click.Path(path_type=Path),
         help="Also write a PNG or JPEG picture of the person over a checkerboard.",
     ),
-    click.option("--frames-per-request", type=int, help="Frames of one request to the server."),
+)
+_OF_MANY_FILES = (
+    click.option(
+        "--output-type",
+        type=_TYPES,
+        default=OutputType.GREENSCREEN.value,
+        show_default=True,
+        help=_TYPES_HELP,
+    ),
+    *_FLAGS,
+    click.option(
+        "--preview/--no-preview",
+        default=False,
+        help="Also write NAME.preview.jpg, a picture of the person over a checkerboard.",
+    ),
 )
 
 
 def matte_flags(command: Command) -> Command:
     """Add the flags to a click command, which gets them as keyword arguments."""
-    for flag in reversed(_FLAGS):
+    return _with(command, _OF_ONE_FILE)
+
+
+def batch_flags(command: Command) -> Command:
+    """The same for a command that names its outputs itself: `preview` is true or false."""
+    return _with(command, _OF_MANY_FILES)
+
+
+def row_flags(row: Mapping[str, str]) -> dict[str, Any]:
+    """What the cells of a row mean, by the names of the arguments of `batch_flags`.
+
+    Args:
+        row: text by the name of a flag: `max_width` or `max-width` for --max-width.
+
+    Raises:
+        UsageError: there is no such flag, or it does not take that.
+    """
+    known = _row_options()
+    values = {}
+    for name, text in row.items():
+        option = known.get(name.strip().replace("-", "_"))
+        if option is None:
+            raise UsageError(f"there is no option {name!r}; the options are {', '.join(known)}")
+        try:
+            values[str(option.name)] = option.type.convert(text, option, None)
+        except click.UsageError as exc:
+            raise UsageError(f"{name} is {text!r}: {exc.message}") from exc
+    return values
+
+
+@functools.cache
+def _row_options() -> dict[str, click.Parameter]:
+    """The flags of `batch_flags` by their names in a row."""
+
+    @click.command()
+    @batch_flags
+    def nothing() -> None:
+        """Only asked for its flags."""
+
+    return {
+        flag.lstrip("-").replace("-", "_"): option
+        for option in nothing.params
+        for flag in option.opts
+    }
+
+
+def _with(command: Command, flags: tuple[Flag, ...]) -> Command:
+    for flag in reversed(flags):
         command = flag(command)
     return command
 
 
 def matte_options(
-    output: Path,
+    output_type: OutputType,
     *,
-    output_type: str | None,
     background: Colour | Path | None,
     prefer_quality: bool,
     **flags: Any,
@@ -111,7 +182,7 @@ def matte_options(
     if prefer_quality:
         flags["longest_side_pixels"] = QUALITY_LONGEST_SIDE_PIXELS
     return MatteOptions(
-        output_type=_output_type(output_type, output),
+        output_type=output_type,
         background=background,
         prefer_quality=prefer_quality,
         **flags,
@@ -136,7 +207,12 @@ def background_of(text: str | None) -> Colour | str | None:
     return text
 
 
-def _output_type(name: str | None, output: Path) -> OutputType:
+def output_type_of(output: Path, name: str | None) -> OutputType:
+    """The type by its name, else by the suffix of the file to write.
+
+    Raises:
+        UsageError: the suffix says none.
+    """
     if name is not None:
         return OutputType(name)
     for output_type in OutputType:

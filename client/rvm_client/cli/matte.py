@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from rvm_client import __version__
-from rvm_client.cli.flags import background_of, matte_flags, matte_options
+from rvm_client.cli.flags import background_of, matte_flags, matte_options, output_type_of
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
 from rvm_client.machine import naming_want_of_memory, share_one_heap, stop_on_signals
@@ -50,6 +50,7 @@ def matte(
     contact_sheet: Path | None,
     as_json: bool,
     background: str | None,
+    output_type: str | None,
     **flags: Any,
 ) -> None:
     """Remove the background of the video INPUT, a file or an http(s) URL."""
@@ -59,7 +60,8 @@ def matte(
         settings = load_settings()
         behind = background_of(background)
         known = Path() if isinstance(behind, str) else behind
-        options = matte_options(output, background=known, **flags)
+        kind = output_type_of(output, output_type)
+        options = matte_options(kind, background=known, **flags)
         with naming_want_of_memory(), ExitStack() as stack:
             server: StartingServer | str | None = triton_url or settings.triton_url
             if server is None:

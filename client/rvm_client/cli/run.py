@@ -1,7 +1,7 @@
 """What `rvm-matte` does once its flags are read. Imported while its server starts."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from rvm_client.errors import InputError, UsageError
 from rvm_client.machine import check_memory
 from rvm_client.matte import MattingModel, probe_within
 from rvm_client.options import Limits, MatteOptions, is_url
-from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.server import StartingServer, Supervisor
+from rvm_client.source_file import local_file
 
 _STDERR = Console(stderr=True)
 # What the stacks of gRPC's threads need; where one cannot start, gRPC aborts the process.
@@ -59,9 +59,9 @@ def do_job(
     _check_paths(job.output, options, job.contact_sheet)
     with ExitStack() as stack:
         if job.background_url is not None:
-            file = stack.enter_context(_local_file(job.background_url, settings))
+            file = _local_file(stack, job.background_url, settings)
             options = replace(options, background=file)
-        path = stack.enter_context(_local_file(job.source, settings))
+        path = _local_file(stack, job.source, settings)
         check_source(path, options, limits)
         model = stack.enter_context(_model(server, settings))
         progress = stack.enter_context(_progress_bar(quiet=quiet))
@@ -104,25 +104,11 @@ def _check_paths(output: Path, options: MatteOptions, contact_sheet: Path | None
         raise UsageError(f"a contact sheet is made of a video; leave it out with {name}")
 
 
-@contextmanager
-def _local_file(source: str, settings: Settings) -> Iterator[Path]:
-    """`source` as a file: itself, or downloaded for as long as it is needed."""
-    if not is_url(source):
-        yield Path(source)
-        return
-    # Files need no HTTP.
-    from rvm_client.download import DownloadLimits, download
-
-    limits = DownloadLimits(
-        max_bytes=settings.max_download_bytes,
-        total_timeout_s=settings.download_timeout_s,
-        allow_private_addresses=settings.allow_private_addresses,
-    )
-    with OwnedFolder("rvm-matte") as folder:
-        target = folder.path / "source"
-        with _STDERR.status("Downloading"):
-            download(source, target, limits)
-        yield target
+def _local_file(stack: ExitStack, source: str, settings: Settings) -> Path:
+    """`source` as a file until the stack is left."""
+    status = _STDERR.status("Downloading") if is_url(source) else nullcontext()
+    with status:
+        return stack.enter_context(local_file(source, settings))
 
 
 @contextmanager

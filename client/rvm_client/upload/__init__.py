@@ -1,6 +1,11 @@
 """A result to where its user can fetch it."""
 
-from rvm_client.upload.choose import bucket_store, choose_store, presigned_store
+from rvm_client.upload.choose import (
+    bucket_store,
+    choose_store,
+    named_bucket_store,
+    presigned_store,
+)
 from rvm_client.upload.store import (
     ProgressCallback,
     Store,
@@ -17,5 +22,6 @@ __all__ = [
     "UploadResult",
     "bucket_store",
     "choose_store",
+    "named_bucket_store",
     "presigned_store",
 ]

@@ -81,6 +81,15 @@ def bucket_store(
     return _boto3_store(bucket, allow_private_addresses=allow_private_addresses)
 
 
+def named_bucket_store(settings: Settings, bucket_name: str) -> Store:
+    """The bucket of that name, at the service and with the keys of the BUCKET_* variables.
+
+    Raises:
+        ConfigError: a variable is missing, or names another bucket.
+    """
+    return _s3_store(settings, bucket_name)
+
+
 def _cloudinary_store(settings: Settings) -> Store:
     try:
         from rvm_client.upload.cloudinary import CloudinaryAccount, CloudinaryStore
@@ -97,10 +106,14 @@ def _cloudinary_store(settings: Settings) -> Store:
     return CloudinaryStore(account, max_file_bytes=settings.cloudinary_max_file_bytes)
 
 
-def _s3_store(settings: Settings) -> Store:
+def _s3_store(settings: Settings, bucket_name: str | None = None) -> Store:
     endpoint_url, access_key_id, secret_access_key = _all_set(_bucket_variables(settings))
     bucket = S3Bucket.from_settings(
-        endpoint_url, access_key_id, secret_access_key, settings.bucket_name, settings.bucket_region
+        endpoint_url,
+        access_key_id,
+        secret_access_key,
+        bucket_name or settings.bucket_name,
+        settings.bucket_region,
     )
     return _boto3_store(bucket)
 

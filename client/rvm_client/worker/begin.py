@@ -10,7 +10,6 @@ from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import ConfigError, GpuMemoryError, ServerError, StoppedError
 from rvm_client.isolated import DecoderLimits, DecoderPool
-from rvm_client.machine import available_cores
 from rvm_client.matte import (
     Credentials,
     MattingModel,
@@ -21,7 +20,7 @@ from rvm_client.matte import (
     warm_up,
 )
 from rvm_client.options import Limits
-from rvm_client.pipeline import QUEUE_DEPTH
+from rvm_client.pipeline import QUEUE_DEPTH, jobs_at_once
 from rvm_client.server import ServerSupply, StartingServer, Supervisor
 from rvm_client.upload import choose_store
 from rvm_client.worker.cold_start import ColdStart
@@ -34,11 +33,6 @@ from rvm_client.worker.run import JobContext
 from rvm_client.worker.stopping import ServerWatch
 
 _LOG = logging.getLogger(__name__)
-
-# While one job waits for the network, another can use the GPU. Decoding and encoding two at a
-# time takes cores.
-_JOBS_ON_GPU = 2
-_CORES_FOR_SEVERAL_JOBS = 8
 
 
 def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: ColdStart) -> int:
@@ -106,14 +100,6 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
                 raise StoppedError("the job was stopped before it was done") from None
             raise
         return ServerError.exit_code if watch is not None and watch.has_ended else 0
-
-
-def jobs_at_once(settings: Settings, model: MattingModel) -> int:
-    """How many jobs are done at a time: the setting, else what fits the machine."""
-    if settings.jobs_at_once:
-        return settings.jobs_at_once
-    has_cores = available_cores() >= _CORES_FOR_SEVERAL_JOBS
-    return _JOBS_ON_GPU if model.runs_on_gpu and has_cores else 1
 
 
 def _decoders(stack: ExitStack, settings: Settings) -> DecoderPool | None:

@@ -1,13 +1,13 @@
-"""How many jobs a worker takes at a time, where nobody says it."""
+"""How many videos are matted at a time, where nobody says it."""
 
 from unittest import mock
 
 import pytest
 from tests.support.gpu_server import GpuServer
 
+from rvm_client import pipeline
 from rvm_client.config import Settings
 from rvm_client.matte import MattingModel
-from rvm_client.worker import begin
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_jobs_at_once(setting: int, on_gpu: bool, cores: int, expected: int) -> 
     with (
         GpuServer() as server,
         MattingModel(server.url) as model,
-        mock.patch.object(begin, "available_cores", return_value=cores),
+        mock.patch.object(pipeline, "available_cores", return_value=cores),
         mock.patch.object(MattingModel, "runs_on_gpu", on_gpu),
     ):
-        assert begin.jobs_at_once(Settings(jobs_at_once=setting), model) == expected
+        assert pipeline.jobs_at_once(Settings(jobs_at_once=setting), model) == expected

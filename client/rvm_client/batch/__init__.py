@@ -1,0 +1,29 @@
+"""Many videos: from what was named to a report of what became of each."""
+
+from rvm_client.batch.engine import Engine, Watcher
+from rvm_client.batch.here import Here
+from rvm_client.batch.items import Item, ModelName, Outcome, Status
+from rvm_client.batch.names import named
+from rvm_client.batch.report import Report
+from rvm_client.batch.run import Display, Summary, run_batch
+from rvm_client.batch.sources import Listed, find_sources
+from rvm_client.batch.targets import Target, open_target
+
+__all__ = [
+    "Display",
+    "Engine",
+    "Here",
+    "Item",
+    "Listed",
+    "ModelName",
+    "Outcome",
+    "Report",
+    "Status",
+    "Summary",
+    "Target",
+    "Watcher",
+    "find_sources",
+    "named",
+    "open_target",
+    "run_batch",
+]

@@ -1,0 +1,40 @@
+"""What does the items of a batch: in this process, or anywhere else."""
+
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from rvm_client.batch.items import Item, ModelName, Outcome
+
+
+class Watcher(Protocol):
+    """Is told how far the items are; from any thread."""
+
+    def started(self, item: Item) -> None:
+        """Work on it begins, perhaps again."""
+
+    def moved(self, item: Item, done: int, expected: int | None) -> None:
+        """So many of its frames are done, of so many if that is known."""
+
+    def note(self, sentence: str) -> None:
+        """Something that whoever waits should know."""
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """Does items, in any order and any number at a time; a context manager."""
+
+    def model(self) -> ModelName:
+        """The model that will matte, as far as it is known before.
+
+        Raises:
+            RvmError: there is none.
+        """
+
+    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+        """What becomes of each item, as it ends. Closing the iterator stops what is under way.
+
+        An item that cannot be done is an outcome; what no item could do without is raised.
+
+        Raises:
+            RvmError: no more items can be done.
+        """

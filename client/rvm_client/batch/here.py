@@ -1,0 +1,66 @@
+"""The engine of this process: items on this machine's server, as many at once as fit it."""
+
+import threading
+from collections.abc import Generator, Sequence
+from concurrent import futures
+
+from rvm_client.batch.engine import Watcher
+from rvm_client.batch.items import Item, ModelName, Outcome
+from rvm_client.batch.targets import Target
+from rvm_client.batch.workplace import Workplace
+from rvm_client.closing import Closing
+from rvm_client.config import Settings
+from rvm_client.matte import MattingModel
+from rvm_client.pipeline import MatteProgress
+from rvm_client.server import ServerOptions, active_version
+
+
+class Here(Closing):
+    """See Engine. A server of our own is started with the first item that is to be done.
+
+    Args:
+        settings: the environment.
+        target: where results go.
+        triton_url: HOST:PORT of a server that runs; None: one of our own.
+    """
+
+    def __init__(self, settings: Settings, target: Target, triton_url: str | None) -> None:
+        self._settings = settings
+        self._target = target
+        self._triton_url = triton_url
+        self._workplace: Workplace | None = None
+
+    def close(self) -> None:
+        """Stop a server of our own."""
+        if self._workplace is not None:
+            self._workplace.close()
+
+    def model(self) -> ModelName:
+        """See Engine: what the server has, or what one of our own would serve."""
+        if self._triton_url is None:
+            own = ServerOptions.configured(self._settings)
+            return ModelName(str(active_version(own.model_repository, own.model_name)))
+        with MattingModel.configured(self._triton_url, self._settings) as model:
+            return ModelName(model.version)
+
+    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+        """See Engine."""
+        watcher.note("Starting the Triton server" if self._triton_url is None else "Connecting")
+        self._workplace = workplace = Workplace(self._settings, self._target, self._triton_url)
+        watcher.note("")
+        cancelled = threading.Event()
+
+        def do(item: Item) -> Outcome:
+            def tell(progress: MatteProgress) -> None:
+                watcher.moved(item, progress.frames_done, progress.frames_expected)
+
+            watcher.started(item)
+            return workplace.do(item, cancelled, tell)
+
+        pool = futures.ThreadPoolExecutor(workplace.items_at_once, thread_name_prefix="item")
+        try:
+            for work in futures.as_completed([pool.submit(do, item) for item in items]):
+                yield work.result()
+        finally:
+            cancelled.set()
+            pool.shutdown(cancel_futures=True)

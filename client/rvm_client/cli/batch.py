@@ -1,0 +1,159 @@
+"""`rvm-batch`: many videos in, a folder or a bucket of matted videos out.
+
+Here are the flags and the end; `rvm_client.batch` has the work.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_client import __version__
+from rvm_client.cli.flags import background_of, batch_flags, matte_options, row_flags
+from rvm_client.config import Settings, load_settings
+from rvm_client.errors import RvmError, UsageError
+from rvm_client.machine import Signalled, share_one_heap, stop_on_signals
+from rvm_client.output_types import OutputType
+
+if TYPE_CHECKING:
+    from rvm_client.batch import Engine, Item, Listed, Target
+
+_SOME_FAILED = 1
+_BY_SIGNAL = 128
+REPORT_NAME = "report.jsonl"
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Who mattes, and where results and report go."""
+
+    output: str | None
+    report: Path | None
+    triton_url: str | None
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("sources", metavar="SOURCES...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER|s3://BUCKET/PREFIX",
+    help="Where the results go. A folder is made.",
+)
+@batch_flags
+@click.option(
+    "--triton-url",
+    metavar="HOST:PORT",
+    help="A running Triton server (gRPC). Without it one is started for all videos.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The report, which the next run reads.  [default: {REPORT_NAME} in FOLDER, or here]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.version_option(__version__)
+def batch(
+    sources: tuple[str, ...],
+    output: str | None,
+    report: Path | None,
+    triton_url: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Remove the background of many videos.
+
+    SOURCES are files, folders, globs, http(s) URLs, and lists: .txt with a source a line, .csv and
+    .jsonl with a column `source` and options of each row. What was done before is left out.
+    """
+    stop_on_signals()
+    share_one_heap()
+    try:
+        settings = load_settings()
+        where = _Where(output, report, triton_url or settings.triton_url)
+        status = _run(sources, where, flags, settings, as_json=as_json)
+    except RvmError as exc:
+        click.echo(json.dumps({"error": str(exc)}) if as_json else f"error: {exc}", err=not as_json)
+        status = exc.exit_code
+    except KeyboardInterrupt as exc:
+        status = _status_of(exc)
+    sys.exit(status)
+
+
+def _run(
+    sources: Sequence[str], where: _Where, flags: dict[str, Any], settings: Settings, as_json: bool
+) -> int:
+    """Do the batch. Returns the exit status."""
+    from rvm_client.batch import Report, Summary, find_sources, named, open_target, run_batch
+    from rvm_client.cli.batch_display import BatchDisplay, show_summary
+
+    if where.output is None:
+        raise UsageError("give the folder or the bucket for the results with -o")
+    target = open_target(where.output, settings)
+    items = _items(find_sources(sources, target.folder), flags)
+    target.check()
+    summary = Summary()
+    with ExitStack() as stack:
+        engine = stack.enter_context(_engine(where, settings, target))
+        model = engine.model()
+        report = stack.enter_context(Report(_report_path(where, target), model))
+        items = [item.with_key(model) for item in named(items, report.taken, target.folder)]
+        display = stack.enter_context(BatchDisplay(quiet=as_json))
+        try:
+            run_batch(items, engine, target, report, display, summary)
+        except (RvmError, KeyboardInterrupt):
+            stack.close()
+            show_summary(summary, report.path, as_json=False, to_stderr=True)
+            raise
+        stack.close()
+        show_summary(summary, report.path, as_json=as_json)
+    return _SOME_FAILED if summary.failures else 0
+
+
+def _engine(where: _Where, settings: Settings, target: "Target") -> "Engine":
+    from rvm_client.batch import Here
+
+    return Here(settings, target, where.triton_url)
+
+
+def _report_path(where: _Where, target: "Target") -> Path:
+    return where.report or (target.folder or Path()) / REPORT_NAME
+
+
+def _items(listed: Sequence["Listed"], flags: dict[str, Any]) -> list["Item"]:
+    """Each source with its options: those of its row come before the flags.
+
+    Raises:
+        UsageError: an option cannot be accepted; of a row, it names the row.
+    """
+    return [_item(source, flags) for source in listed]
+
+
+def _item(listed: "Listed", flags: dict[str, Any]) -> "Item":
+    from rvm_client.batch import Item
+
+    try:
+        given = flags | row_flags(listed.row)
+        preview, background = given.pop("preview"), given.pop("background")
+        behind = background_of(background)
+        options = matte_options(
+            OutputType(given.pop("output_type")),
+            background=Path() if isinstance(behind, str) else behind,
+            **given,
+        )
+    except UsageError as exc:
+        if listed.place:
+            raise UsageError(f"{listed.place}: {exc}") from exc
+        raise
+    return Item(listed.source, options, behind if isinstance(behind, str) else None, preview)
+
+
+def _status_of(exc: KeyboardInterrupt) -> int:
+    number = exc.number if isinstance(exc, Signalled) else signal.SIGINT
+    return _BY_SIGNAL + number
