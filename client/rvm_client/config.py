@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     bucket_region: str | None = Field(default=None, validation_alias="BUCKET_REGION")
     upload_folder: Path | None = Field(default=None, validation_alias="RVM_UPLOAD_FOLDER")
 
+    runpod_api_key: SecretStr | None = Field(default=None, validation_alias="RUNPOD_API_KEY")
+    runpod_api_url: str = Field(
+        default="https://api.runpod.ai/v2", validation_alias="RVM_RUNPOD_API_URL"
+    )
+    runpod_away_timeout_s: float = Field(
+        default=300.0, gt=0, validation_alias="RVM_RUNPOD_AWAY_TIMEOUT_S"
+    )
+
     jobs_at_once: int = Field(default=0, ge=0, le=16, validation_alias="RVM_JOBS_AT_ONCE")
     """0: as many as fit the machine."""
     hardware_codecs: Literal["auto", "off"] = Field(

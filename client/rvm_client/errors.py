@@ -17,6 +17,8 @@
         NotServedError          it has no such model, or not that version of it
         InferenceError          it refused or failed a request
           GpuMemoryError          the GPU's memory ran out; fewer frames may fit
+      EndpointError      a RunPod endpoint that jobs are posted to
+        JobError         a job on it failed
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
         UploadError      it could not be stored
@@ -125,6 +127,16 @@ class InferenceError(ServerError):
 
 class GpuMemoryError(InferenceError):
     """The memory of the server's GPU ran out; a request of fewer frames may fit."""
+
+
+class EndpointError(RvmError):
+    """A RunPod endpoint does not do what was asked."""
+
+    exit_code = 4
+
+
+class JobError(EndpointError):
+    """A job on a RunPod endpoint failed, or was lost too often."""
 
 
 class OutputError(RvmError):

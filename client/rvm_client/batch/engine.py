@@ -30,6 +30,13 @@ class Engine(AbstractContextManager["Engine"], Protocol):
             RvmError: there is none.
         """
 
+    def check(self, items: Sequence[Item]) -> None:
+        """Refuse items that it can never do, before any is begun.
+
+        Raises:
+            UsageError: naming the first.
+        """
+
     def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
         """What becomes of each item, as it ends. Closing the iterator stops what is under way.
 

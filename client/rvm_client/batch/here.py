@@ -43,6 +43,9 @@ class Here(Closing):
         with MattingModel.configured(self._triton_url, self._settings) as model:
             return ModelName(model.version)
 
+    def check(self, items: Sequence[Item]) -> None:
+        """See Engine: all can be done here."""
+
     def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
         watcher.note("Starting the Triton server" if self._triton_url is None else "Connecting")

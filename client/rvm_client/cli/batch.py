@@ -36,6 +36,14 @@ class _Where:
     output: str | None
     report: Path | None
     triton_url: str | None
+    runpod: str | None
+    in_flight: int
+
+    def __post_init__(self) -> None:
+        if self.runpod is None and self.output is None:
+            raise UsageError("give the folder or the bucket for the results with -o")
+        if self.runpod is not None and self.triton_url is not None:
+            raise UsageError("--runpod and --triton-url are two places to matte; give one")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,6 +61,19 @@ class _Where:
     help="A running Triton server (gRPC). Without it one is started for all videos.",
 )
 @click.option(
+    "--runpod",
+    metavar="ENDPOINT_ID",
+    help="Post the videos, which are URLs, as jobs to a RunPod endpoint. Without -o the results "
+    "stay in its store.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Jobs that are on the endpoint at a time.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The report, which the next run reads.  [default: {REPORT_NAME} in FOLDER, or here]",
@@ -64,6 +85,8 @@ def batch(
     output: str | None,
     report: Path | None,
     triton_url: str | None,
+    runpod: str | None,
+    in_flight: int,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -76,7 +99,7 @@ def batch(
     share_one_heap()
     try:
         settings = load_settings()
-        where = _Where(output, report, triton_url or settings.triton_url)
+        where = _Where(output, report, triton_url, runpod, in_flight)
         status = _run(sources, where, flags, settings, as_json=as_json)
     except RvmError as exc:
         click.echo(json.dumps({"error": str(exc)}) if as_json else f"error: {exc}", err=not as_json)
@@ -93,17 +116,19 @@ def _run(
     from rvm_client.batch import Report, Summary, find_sources, named, open_target, run_batch
     from rvm_client.cli.batch_display import BatchDisplay, show_summary
 
-    if where.output is None:
-        raise UsageError("give the folder or the bucket for the results with -o")
-    target = open_target(where.output, settings)
-    items = _items(find_sources(sources, target.folder), flags)
-    target.check()
+    target = None if where.output is None else open_target(where.output, settings)
+    folder = None if target is None else target.folder
+    items = _items(find_sources(sources, folder), flags)
     summary = Summary()
     with ExitStack() as stack:
         engine = stack.enter_context(_engine(where, settings, target))
+        engine.check(items)
+        if target is not None:
+            target.check()
         model = engine.model()
-        report = stack.enter_context(Report(_report_path(where, target), model))
-        items = [item.with_key(model) for item in named(items, report.taken, target.folder)]
+        path = where.report or (folder or Path()) / REPORT_NAME
+        report = stack.enter_context(Report(path, model))
+        items = [item.with_key(model) for item in named(items, report.taken, folder)]
         display = stack.enter_context(BatchDisplay(quiet=as_json))
         try:
             run_batch(items, engine, target, report, display, summary)
@@ -116,14 +141,20 @@ def _run(
     return _SOME_FAILED if summary.failures else 0
 
 
-def _engine(where: _Where, settings: Settings, target: "Target") -> "Engine":
-    from rvm_client.batch import Here
+def _engine(where: _Where, settings: Settings, target: "Target | None") -> "Engine":
+    from rvm_client.batch import Here, RunPod, RunPodApi
 
-    return Here(settings, target, where.triton_url)
-
-
-def _report_path(where: _Where, target: "Target") -> Path:
-    return where.report or (target.folder or Path()) / REPORT_NAME
+    if where.runpod is not None:
+        if target is not None and target.folder is None:
+            raise UsageError(
+                "with --runpod the results come into a folder, or stay in the endpoint's store: "
+                "give a folder with -o, or leave it out"
+            )
+        api = RunPodApi.configured(where.runpod, settings)
+        folder = None if target is None else target.folder
+        return RunPod(api, where.runpod, settings, folder, where.in_flight)
+    assert target is not None
+    return Here(settings, target, where.triton_url or settings.triton_url)
 
 
 def _items(listed: Sequence["Listed"], flags: dict[str, Any]) -> list["Item"]:

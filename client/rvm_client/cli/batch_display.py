@@ -13,6 +13,7 @@ from rvm_client.batch import Item, Outcome, Status, Summary
 from rvm_client.closing import Closing
 from rvm_client.errors import printable
 
+_MOST_BARS = 8
 # So many failures are shown in the summary; the report has all.
 _MOST_FAILURES = 20
 
@@ -55,7 +56,7 @@ class BatchDisplay(Closing):
     def started(self, item: Item) -> None:
         """See Watcher."""
         with self._lock:
-            if item.name not in self._of_items:
+            if item.name not in self._of_items and len(self._of_items) < _MOST_BARS:
                 name = escape(f"  {item.name}")
                 self._of_items[item.name] = self._bars.add_task(name, total=None, unit="frames")
 

@@ -20,6 +20,8 @@ from rvm_client.net.deadline import Deadline
 
 T = TypeVar("T")
 
+# Beyond any wait; more would not fit into a float.
+_MOST_DOUBLINGS = 64
 # 420 is Cloudinary's older "slow down"; 425 is "too early" (RFC 8470).
 _TRANSIENT_STATUSES = frozenset({408, 420, 425, 429})
 
@@ -40,7 +42,8 @@ class Backoff:
             attempt: its number.
             asked_s: what the server asked for.
         """
-        doubled_s = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
+        doublings = min(attempt - 1, _MOST_DOUBLINGS)
+        doubled_s = min(self.first_wait_s * 2.0**doublings, self.longest_wait_s)
         jitter_s = random.uniform(0, self.first_wait_s)
         return max(doubled_s + jitter_s, min(asked_s or 0.0, self.longest_retry_after_s))
 

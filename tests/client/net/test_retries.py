@@ -21,6 +21,12 @@ from rvm_client.net import (
 QUICK = Backoff(attempts=3, first_wait_s=0.01, longest_wait_s=0.05)
 
 
+def test_a_wait_grows_to_the_longest_however_many_there_were() -> None:
+    backoff = Backoff(first_wait_s=1.0, longest_wait_s=15.0)
+    for attempt, least_s in ((1, 1.0), (4, 8.0), (5, 15.0), (10**6, 15.0)):
+        assert least_s <= backoff.wait_s(attempt) <= least_s + 1.0
+
+
 @pytest.fixture
 def patient() -> Iterator[Deadline]:
     """A deadline that nothing here meets."""

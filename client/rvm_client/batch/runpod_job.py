@@ -1,0 +1,87 @@
+"""An item as the input of a job, and its output as files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rvm_client.batch.items import Item
+from rvm_client.errors import UsageError
+from rvm_client.options import is_url
+from rvm_client.output_types import FileRole, OutputType
+from rvm_client.pixels import Colour
+
+
+def job_input(item: Item) -> dict[str, Any]:
+    """The fields of the job that mattes an item as its options say.
+
+    Raises:
+        UsageError: something of it cannot be said in a job.
+    """
+    options = item.options
+    if not is_url(item.source):
+        raise UsageError(
+            f"{item.source} is a file of this machine, which a RunPod endpoint cannot read; "
+            "put it where a URL leads to it"
+        )
+    if options.frames_per_request is not None:
+        raise UsageError("frames_per_request does not go with --runpod; leave it out")
+    fields: dict[str, Any] = {
+        "video_url": item.source,
+        "output_type": options.output_type.value,
+        "downsample_ratio": options.downsample_ratio,
+        "background": _background(item),
+        "audio": options.audio,
+        "warm_start": options.warm_start,
+        "start_seconds": options.start_seconds,
+        "end_seconds": options.end_seconds,
+        "max_width": options.max_width_pixels,
+        "max_height": options.max_height_pixels,
+        "crf": options.crf,
+        "bitrate": options.bitrate_bits_per_second,
+        "preview": item.preview,
+    }
+    if options.prefer_quality:
+        # It chooses the ratio, too, unless there is one.
+        fields["speed"] = "quality"
+    elif options.downsample_ratio is None:
+        fields["downsample_ratio"] = "auto"
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def file_urls(item: Item, output: Mapping[str, Any]) -> dict[FileRole, str]:
+    """Where the files of a job's output are, the file with the role `output` last."""
+    roles = sorted(item.file_names, key=lambda role: role is FileRole.OUTPUT)
+    urls = {role: output.get(f"{role.value}_url") for role in roles}
+    return {role: str(url) for role, url in urls.items() if url}
+
+
+def file_name(item: Item, role: FileRole, output: Mapping[str, Any]) -> str:
+    """What a file is called: another type than was asked for, for want of room, has its suffix."""
+    name = item.file_names[role]
+    smaller = item.options.output_type.facts.smaller_type
+    became_smaller = (
+        role is FileRole.OUTPUT
+        and smaller is not None
+        and output.get("output_format") == smaller.facts.format_name
+    )
+    return f"{name}{_suffix(smaller)}" if became_smaller else name
+
+
+def _suffix(kind: OutputType | None) -> str:
+    return "" if kind is None else kind.suffix
+
+
+def _background(item: Item) -> str | None:
+    behind = item.options.background
+    if item.background is not None and not is_url(item.background):
+        raise UsageError(
+            f"the background {item.background} is a file of this machine, which a RunPod endpoint "
+            "cannot read; put it where a URL leads to it"
+        )
+    if item.background is not None or behind is None:
+        return item.background
+    assert isinstance(behind, tuple)
+    return _hexadecimal(behind)
+
+
+def _hexadecimal(colour: Colour) -> str:
+    return "#" + "".join(f"{level:02x}" for level in colour)
