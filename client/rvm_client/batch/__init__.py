@@ -1,5 +1,6 @@
 """Many videos: from what was named to a report of what became of each."""
 
+from rvm_client.batch.cluster import Cluster
 from rvm_client.batch.engine import Engine, Watcher
 from rvm_client.batch.here import Here
 from rvm_client.batch.items import Item, ModelName, Outcome, Status
@@ -12,6 +13,7 @@ from rvm_client.batch.sources import Listed, find_sources
 from rvm_client.batch.targets import Target, open_target
 
 __all__ = [
+    "Cluster",
     "Display",
     "Engine",
     "Here",

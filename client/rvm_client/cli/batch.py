@@ -38,12 +38,19 @@ class _Where:
     triton_url: str | None
     runpod: str | None
     in_flight: int
+    cluster: str | None
 
     def __post_init__(self) -> None:
         if self.runpod is None and self.output is None:
             raise UsageError("give the folder or the bucket for the results with -o")
-        if self.runpod is not None and self.triton_url is not None:
-            raise UsageError("--runpod and --triton-url are two places to matte; give one")
+        places = {
+            "--triton-url": self.triton_url,
+            "--runpod": self.runpod,
+            "--cluster": self.cluster,
+        }
+        given = [flag for flag, place in places.items() if place is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} are several places to matte; give one")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +81,12 @@ class _Where:
     help="Jobs that are on the endpoint at a time.",
 )
 @click.option(
+    "--cluster",
+    metavar="auto|HOST:PORT",
+    help="Matte on a Ray cluster, with a server for each GPU. "
+    "Sources and FOLDER are on all machines.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The report, which the next run reads.  [default: {REPORT_NAME} in FOLDER, or here]",
@@ -87,6 +100,7 @@ def batch(
     triton_url: str | None,
     runpod: str | None,
     in_flight: int,
+    cluster: str | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -99,7 +113,7 @@ def batch(
     share_one_heap()
     try:
         settings = load_settings()
-        where = _Where(output, report, triton_url, runpod, in_flight)
+        where = _Where(output, report, triton_url, runpod, in_flight, cluster)
         status = _run(sources, where, flags, settings, as_json=as_json)
     except RvmError as exc:
         click.echo(json.dumps({"error": str(exc)}) if as_json else f"error: {exc}", err=not as_json)
@@ -142,7 +156,7 @@ def _run(
 
 
 def _engine(where: _Where, settings: Settings, target: "Target | None") -> "Engine":
-    from rvm_client.batch import Here, RunPod, RunPodApi
+    from rvm_client.batch import Cluster, Here, RunPod, RunPodApi
 
     if where.runpod is not None:
         if target is not None and target.folder is None:
@@ -154,6 +168,9 @@ def _engine(where: _Where, settings: Settings, target: "Target | None") -> "Engi
         folder = None if target is None else target.folder
         return RunPod(api, where.runpod, settings, folder, where.in_flight)
     assert target is not None
+    assert where.output is not None
+    if where.cluster is not None:
+        return Cluster(where.cluster, where.output)
     return Here(settings, target, where.triton_url or settings.triton_url)
 
 

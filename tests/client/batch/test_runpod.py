@@ -228,7 +228,7 @@ def test_a_result_that_cannot_be_fetched_is_one_failure(
     [
         (("a.mp4",), {}, 2, "a.mp4 is a file of this machine"),
         ((*urls("a.mp4"), "-o", "s3://bucket/x"), {}, 2, "the results come into a folder"),
-        ((*urls("a.mp4"), "--triton-url", "x:1"), {}, 2, "two places to matte"),
+        ((*urls("a.mp4"), "--triton-url", "x:1"), {}, 2, "are several places to matte"),
         (urls("a.mp4"), {"RUNPOD_API_KEY": ""}, 2, "set RUNPOD_API_KEY"),
         (urls("a.mp4"), {"RUNPOD_API_KEY": "wrong"}, 4, "answered 401 Unauthorized"),
         ((*urls("a.mp4"), "--runpod", "../x"), {}, 2, "'../x' is not the id of a RunPod endpoint"),

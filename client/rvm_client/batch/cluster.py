@@ -1,0 +1,325 @@
+"""The engine of a Ray cluster: an actor for each GPU, which is given items by their names.
+
+Machines may come and go. An actor stands on its machine for good: where the machine is lost, the
+item goes to another actor, and where one joins, an actor is put on it. So nothing waits for a
+machine that may never come back, as a task that Ray itself tries again on its actor would. A lost
+machine says nothing about the item, however often that happens; a process that ends on a machine
+that stays may, so that is counted.
+"""
+
+import importlib
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rvm_client.batch.cluster_actor import Fault, Matter, Ready
+from rvm_client.batch.engine import Watcher
+from rvm_client.batch.items import Item, ModelName, Outcome
+from rvm_client.closing import Closing
+from rvm_client.errors import (
+    ConfigError,
+    ServerError,
+    ServerLostError,
+    ServerStartError,
+    ServerUnreachableError,
+    printable,
+)
+from rvm_client.machine import stop_on_signals
+from rvm_client.options import is_url
+
+# Ray starts an actor's process again as often as it ends: of what ends it too often, we keep count.
+_MAX_RESTARTS = -1
+# An item whose actor is gone goes to any actor that is there; Ray would keep it for the same one.
+_MAX_TASK_RETRIES = 0
+# What Ray's scheduler sets aside for an actor: its client, and the embedded server.
+_ACTOR_MEMORY_BYTES = 4 << 30
+# Items side by side, and beside them the call that stops them.
+_MAX_CONCURRENCY = 32
+
+_MOST_FAULTS_OF_ITEM = 3
+_MOST_FAULTS_OF_ACTOR = 3
+_LOOK_INTERVAL_S = 2.0
+_NO_MACHINE_TIMEOUT_S = 300.0
+_STOP_TIMEOUT_S = 20.0
+
+
+@dataclass(eq=False)
+class _Actor:
+    """An actor, as the driver knows it."""
+
+    handle: Any
+    node_id: str
+    ready: Ready | None = None
+    busy: int = 0
+    faults: int = 0
+    """One after the other, on a machine that stays."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What an actor was asked for: an item, or whether it is ready."""
+
+    actor: _Actor
+    item: Item | None = None
+
+
+class Cluster(Closing):
+    """See Engine. Sources and target must be there under the same names on all machines.
+
+    Args:
+        address: HOST:PORT of the cluster's head, or "auto" on a machine of it.
+        target: where results go, as `rvm-batch` takes it.
+
+    Raises:
+        ConfigError: Ray is not installed.
+        ServerUnreachableError: there is no cluster.
+    """
+
+    def __init__(self, address: str, target: str) -> None:
+        self._stack = ExitStack()
+        # Ray prints what happens to machines to stdout, which is for the summary.
+        nowhere = self._stack.enter_context(Path(os.devnull).open("w"))  # noqa: SIM115
+        self._stack.enter_context(redirect_stdout(nowhere))
+        try:
+            self._ray = _connected(address)
+        except BaseException:
+            self._stack.close()
+            raise
+        self._target = target if is_url(target) else str(Path(target).resolve())
+        self._actors: list[_Actor] = []
+        self._calls: dict[Any, _Call] = {}
+        self._given_up: Counter[str] = Counter()
+        """How many actors of a machine were no use."""
+        self._last_fault = ""
+        self._looked_s = self._seen_s = time.monotonic() - _LOOK_INTERVAL_S
+        self._version: str | None = None
+
+    def close(self) -> None:
+        """Stop what is under way, end the servers, and leave the cluster."""
+        stopping = [actor.handle.stop.remote() for actor in self._actors]
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.wait(stopping, num_returns=len(stopping) or 1, timeout=_STOP_TIMEOUT_S)
+        for actor in self._actors:
+            self._ray.kill(actor.handle)
+        self._actors.clear()
+        self._ray.shutdown()
+        self._stack.close()
+
+    def model(self) -> ModelName:
+        """See Engine: that of the first machine that is ready; others must have the same."""
+        while self._version is None:
+            self._step()
+        return ModelName(self._version)
+
+    def check(self, items: Sequence[Item]) -> None:
+        """See Engine: whether files are there, each machine finds out."""
+
+    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+        """See Engine."""
+        waiting = deque(items)
+        crashes: dict[Item, list[str]] = {}
+        """The machines on which an item's process or server ended."""
+        going = 0
+        while waiting or going:
+            for actor in self._free(len(waiting)):
+                item = waiting.popleft()
+                watcher.started(item)
+                self._calls[actor.handle.do.remote(_everywhere(item))] = _Call(actor, item)
+                going += 1
+            for call, answer in self._step():
+                if call.item is None:
+                    continue
+                going -= 1
+                if isinstance(answer, Outcome):
+                    yield replace(answer, item=call.item)
+                    continue
+                places = crashes.setdefault(call.item, [])
+                places.append(call.actor.node_id)
+                if self._on_machines_that_stay(places) >= _MOST_FAULTS_OF_ITEM:
+                    yield Outcome.failed(call.item, _ended(call.item, answer))
+                else:
+                    waiting.append(call.item)
+
+    def _free(self, most: int) -> list[_Actor]:
+        """Actors that can take an item now, one with room for two of them twice."""
+        free = []
+        for actor in self._actors:
+            room = 0 if actor.ready is None else actor.ready.items_at_once - actor.busy
+            free += [actor] * max(room, 0)
+        for actor in free[:most]:
+            actor.busy += 1
+        return free[:most]
+
+    def _step(self) -> list[tuple[_Call, Outcome | Fault | None]]:
+        """Look after machines, and wait a moment for answers; those to items."""
+        if time.monotonic() - self._looked_s >= _LOOK_INTERVAL_S:
+            self._looked_s = time.monotonic()
+            self._look_after_machines()
+        if not self._calls:
+            time.sleep(_LOOK_INTERVAL_S / 4)
+            return []
+        done, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=_LOOK_INTERVAL_S)
+        found = []
+        for reference in done:
+            call = self._calls.pop(reference)
+            answer = self._answer(reference, call)
+            if call.item is None:
+                self._note_ready(call.actor, answer)
+            else:
+                call.actor.busy -= 1
+                if isinstance(answer, Outcome):
+                    call.actor.faults = 0
+                else:
+                    self._note_fault(call.actor, answer)
+                found.append((call, answer))
+        return found
+
+    def _answer(self, reference: Any, call: _Call) -> Any:
+        """What a call gave; a Fault where its process or machine is gone."""
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as exc:
+            # A mistake of ours: whoever did it again would see it again.
+            cause = exc.cause if isinstance(exc.cause, Exception) else exc
+            fault = Fault(f"an internal error ({type(cause).__name__})")
+            return fault if call.item is None else Outcome.failed(call.item, cause)
+        except self._ray.exceptions.RayError as exc:
+            return Fault(f"its process or its machine is gone ({type(exc).__name__})")
+
+    def _note_ready(self, actor: _Actor, answer: Any) -> None:
+        if not isinstance(answer, Ready):
+            self._note_fault(actor, answer)
+            return
+        self._version = self._version or answer.model_version
+        if answer.model_version == self._version:
+            actor.ready = answer
+        else:
+            self._last_fault = (
+                f"a machine serves version {answer.model_version}, another one {self._version}"
+            )
+            self._give_up(actor)
+
+    def _note_fault(self, actor: _Actor, answer: Any) -> None:
+        """Ask an actor that failed whether it is ready again, unless it was asked too often."""
+        self._last_fault = answer.sentence if isinstance(answer, Fault) else "nothing was said"
+        actor.ready = None
+        if actor not in self._actors:
+            return
+        actor.faults += 1
+        if actor.node_id not in self._machines():
+            self._actors.remove(actor)
+        elif actor.faults > _MOST_FAULTS_OF_ACTOR:
+            self._give_up(actor)
+        elif not any(c.actor is actor and c.item is None for c in self._calls.values()):
+            self._calls[actor.handle.ready.remote()] = _Call(actor)
+
+    def _give_up(self, actor: _Actor) -> None:
+        self._actors.remove(actor)
+        self._given_up[actor.node_id] += 1
+        self._ray.kill(actor.handle)
+
+    def _look_after_machines(self) -> None:
+        """Put actors where there is room for them, and drop those whose machine is gone.
+
+        Raises:
+            ServerError: there is nowhere to go on.
+        """
+        machines, now_s = self._machines(), time.monotonic()
+        for actor in self._actors[:]:
+            if actor.node_id not in machines:
+                self._actors.remove(actor)
+        for node_id, resources in machines.items():
+            there = sum(actor.node_id == node_id for actor in self._actors)
+            wanted = _actors_on(resources, machines) - self._given_up[node_id]
+            for _ in range(wanted - there):
+                self._actors.append(self._new_actor(node_id, resources))
+        if self._actors:
+            self._seen_s = now_s
+        elif any(self._given_up[node_id] for node_id in machines):
+            raise ServerStartError(f"no machine of the cluster can matte: {self._last_fault}")
+        elif now_s - self._seen_s > _NO_MACHINE_TIMEOUT_S:
+            raise ServerUnreachableError(
+                f"the cluster had no machine for {_NO_MACHINE_TIMEOUT_S:g} s; what is left is for "
+                "the next run"
+            )
+
+    def _new_actor(self, node_id: str, resources: dict[str, float]) -> _Actor:
+        strategies = importlib.import_module("ray.util.scheduling_strategies")
+        on_gpu = resources.get("GPU", 0) >= 1
+        options = {
+            "num_gpus": 1 if on_gpu else 0,
+            # Without a GPU the machine's processor is what an actor is for.
+            "num_cpus": 1 if on_gpu else resources["CPU"],
+            "memory": min(_ACTOR_MEMORY_BYTES, int(resources.get("memory", 0))),
+            "max_restarts": _MAX_RESTARTS,
+            "max_task_retries": _MAX_TASK_RETRIES,
+            "max_concurrency": _MAX_CONCURRENCY,
+            "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
+        }
+        handle = self._ray.remote(**options)(Matter).remote(self._target)
+        actor = _Actor(handle, node_id)
+        self._calls[handle.ready.remote()] = _Call(actor)
+        return actor
+
+    def _machines(self) -> dict[str, dict[str, float]]:
+        """The resources of the machines that are there, by their ids."""
+        return {
+            str(node["NodeID"]): dict(node["Resources"])
+            for node in self._ray.nodes()
+            if node["Alive"]
+        }
+
+    def _on_machines_that_stay(self, places: Sequence[str]) -> int:
+        machines = self._machines()
+        return sum(node_id in machines for node_id in places)
+
+
+def _connected(address: str) -> Any:
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError as exc:
+        raise ConfigError("ray is not installed: pip install 'rvm-triton[cluster]'") from exc
+    try:
+        ray.init(
+            address=address, logging_level="error", log_to_driver=False, configure_logging=False
+        )
+    except (ConnectionError, RuntimeError, ValueError) as exc:
+        first = printable(str(exc).partition("\n")[0])
+        raise ServerUnreachableError(f"no Ray cluster answers at {address}: {first}") from exc
+    # Ray has put handlers of its own in their place.
+    stop_on_signals()
+    return ray
+
+
+def _actors_on(resources: dict[str, float], machines: dict[str, dict[str, float]]) -> int:
+    """One for each GPU; where no machine has any, one for each machine with a processor."""
+    if any(other.get("GPU", 0) >= 1 for other in machines.values()):
+        return int(resources.get("GPU", 0))
+    return 1 if resources.get("CPU", 0) > 0 else 0
+
+
+def _everywhere(item: Item) -> Item:
+    """The item with names that do not depend on the folder in which a process stands."""
+    background = item.background
+    return replace(
+        item,
+        source=_absolute(item.source),
+        background=None if background is None else _absolute(background),
+    )
+
+
+def _absolute(source: str) -> str:
+    return source if is_url(source) else str(Path(source).resolve())
+
+
+def _ended(item: Item, answer: Outcome | Fault | None) -> ServerError:
+    reason = answer.sentence if isinstance(answer, Fault) else "nothing was said"
+    return ServerLostError(
+        f"{item.name} was given up after {_MOST_FAULTS_OF_ITEM} tries on machines that are still "
+        f"there: {reason}"
+    )

@@ -1,0 +1,80 @@
+"""What stands on each GPU of a cluster: one server, and the items that it is given."""
+
+import threading
+from dataclasses import dataclass
+
+from rvm_client.batch.items import Item, Outcome
+from rvm_client.batch.targets import open_target
+from rvm_client.batch.workplace import Workplace
+from rvm_client.config import load_settings
+from rvm_client.errors import RvmError, StoppedError
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The server is there."""
+
+    model_version: str
+    items_at_once: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The machine does not do what it should: another one may."""
+
+    sentence: str
+
+
+class Matter:
+    """The actor. Its settings are those of its machine; what goes wrong comes back as a value.
+
+    The constructor does nothing that can fail, as Ray would tell of that in a stack trace only.
+    What is lost with the process is made again with the next call.
+
+    Args:
+        target: where results go, as `rvm-batch` takes it; a folder is one that all machines share.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._cancelled = threading.Event()
+        self._opening = threading.Lock()
+        self._workplace: Workplace | None = None
+
+    def ready(self) -> Ready | Fault:
+        """Start the server, if it does not run."""
+        try:
+            workplace = self._open()
+        except RvmError as exc:
+            return Fault(str(exc))
+        return Ready(workplace.model_version, workplace.items_at_once)
+
+    def do(self, item: Item) -> Outcome | Fault:
+        """Do one item. A bad video is an outcome, a server that is lost a fault."""
+        try:
+            return self._open().do(item, self._cancelled)
+        except RvmError as exc:
+            if not isinstance(exc, StoppedError):
+                self._close()
+            return Fault(str(exc))
+
+    def stop(self) -> None:
+        """Stop what is under way, leave nothing half-written, and end the server."""
+        self._cancelled.set()
+        self._close()
+
+    def _open(self) -> Workplace:
+        with self._opening:
+            if self._cancelled.is_set():
+                raise StoppedError("the work was stopped")
+            if self._workplace is None:
+                settings = load_settings()
+                target = open_target(self._target, settings)
+                self._workplace = Workplace(settings, target, settings.triton_url)
+            return self._workplace
+
+    def _close(self) -> None:
+        with self._opening:
+            workplace, self._workplace = self._workplace, None
+        if workplace is not None:
+            workplace.close()

@@ -1,0 +1,146 @@
+"""`rvm-batch --cluster` on a Ray cluster of three machines, all of them on this one."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.support.clips import index_frame, write_clip
+from tests.support.commands import invoke
+from tests.support.processes import processes_named
+
+from rvm_client.cli.batch import batch
+from rvm_client.server import TritonServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+PROGRAM = [sys.executable, "-c", "from rvm_client.cli.batch import batch; batch()"]
+FLAGS = ("--no-warm-start", "--background", "black")
+# Each of the machines begins with one of these, which take seconds.
+SLOW, QUICK = [f"slow{n}" for n in range(3)], [f"quick{n}" for n in range(8)]
+
+
+@pytest.fixture(scope="module")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TMPDIR of the machines, by which their servers are known."""
+    return tmp_path_factory.mktemp("machines")
+
+
+@pytest.fixture(scope="module")
+def cluster(temporary: Path, echo_repository: Path, backend_cache: Path) -> Iterator[Any]:
+    """A head and two more machines, with one core each."""
+    from ray.cluster_utils import Cluster
+
+    # Ray's sockets have short names.
+    folder = tempfile.mkdtemp(prefix="ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RVM_MODEL_REPOSITORY", str(echo_repository))
+        patch.setenv("RVM_CACHE_DIR", str(backend_cache))
+        patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        started = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
+        for _ in range(2):
+            started.add_node(wait=False, num_cpus=1)
+        started.wait_for_nodes()
+        yield started
+        started.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A list of twelve, one of which is no video."""
+    rows = ["source,downsample_ratio"]
+    for number, name in enumerate((*SLOW, *QUICK)):
+        write_clip(tmp_path / f"{name}.mp4", [index_frame(number)])
+        rows.append(f"{name}.mp4,{0.5 if name in SLOW else 0.25}")
+    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "list.csv").write_text("\n".join([*rows, "bad.mp4,"]))
+    return tmp_path
+
+
+def start(cluster: Any, folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*PROGRAM, "list.csv", "-o", "out", *FLAGS, "--json", "--cluster", cluster.address],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def are_begun(folder: Path) -> bool:
+    return all([*folder.glob(f"out/.{name}.*.part")] for name in SLOW)
+
+
+def actor_on(node: Any) -> psutil.Process:
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    (actor,) = [p for p in raylet.children() if p.cmdline()[0].startswith("ray::Matter")]
+    return actor
+
+
+def test_a_machine_and_a_process_that_are_lost_cost_their_items_only(
+    cluster: Any, folder: Path, temporary: Path, echo_server: TritonServer
+) -> None:
+    # How long the tests' model takes is all that the ratio changes.
+    sources = [folder / f"{name}.mp4" for name in (*SLOW, *QUICK, "bad")]
+    arguments = (*sources, "-o", folder / "alone", *FLAGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
+        assert invoke(batch, *arguments, "--triton-url", echo_server.grpc_url).exit_code == 1
+    head, _, last = cluster.list_all_nodes()
+    with start(cluster, folder) as process:
+        wait_for(lambda: are_begun(folder), process)
+        actor_on(head).kill()
+        cluster.remove_node(last, allow_graceful=False)
+        out, errors = process.communicate(timeout=90)
+    assert process.returncode == 1, errors
+    summary = json.loads(out)
+    assert (summary["done"], summary["failed"], summary["left"]) == (11, 1, 0)
+    for name in (*SLOW, *QUICK):
+        made, alone = (folder / where / f"{name}.mp4" for where in ("out", "alone"))
+        assert made.read_bytes() == alone.read_bytes()
+    lines = [json.loads(line) for line in (folder / "out/report.jsonl").read_text().splitlines()]
+    (failed,) = [line for line in lines if line["status"] == "failed"]
+    assert failed["error_class"] == "InputError"
+    assert failed["error"].startswith(f"{folder / 'bad.mp4'} is not a video")
+    assert len(lines) == 12
+    assert_nothing_is_left(folder, temporary)
+
+
+def test_stopped_it_leaves_nothing_behind(cluster: Any, folder: Path, temporary: Path) -> None:
+    with start(cluster, folder) as process:
+        wait_for(lambda: any(folder.glob("out/.slow*.part")), process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert_nothing_is_left(folder, temporary)
+
+
+def assert_nothing_is_left(folder: Path, temporary: Path) -> None:
+    assert list((folder / "out").glob(".*")) == []
+    deadline_s = time.monotonic() + 10
+    # The servers of what was killed notice it within a moment.
+    while processes_named("tritonserver", environment=str(temporary)):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
