@@ -22,6 +22,7 @@ from PIL import Image
 from tests.support.clip_server import ClipServer
 from tests.support.clips import index_frame, read_frames, read_index, to_rgb, write_clip
 from tests.support.commands import invoke
+from tests.support.gpu_server import GpuServer
 from tests.support.processes import processes_named
 
 from rvm_client.cli.batch import batch
@@ -239,6 +240,29 @@ def test_a_bucket_takes_the_results(
     assert json.loads(run.stdout)["skipped"] == 2
 
 
+STICKY = "CUDA error: an illegal memory access was encountered"
+
+
+def test_a_video_that_no_server_survives_is_passed_but_not_two_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    names = ["bad1.mp4", "good1.mp4", "bad2.mp4", "bad3.mp4", "good2.mp4"]
+    for name in names:
+        count = 1 if name.startswith("good") else 2
+        write_clip(tmp_path / name, [index_frame(i) for i in range(count)])
+    flags = ("-o", "out", "--no-warm-start", "--frames-per-request", 2, "--json")
+    # It takes requests of a frame, and is lost at any of more.
+    with GpuServer(failure=STICKY, most_frames=1) as server:
+        run = invoke(batch, *names, *flags, "--triton-url", server.url, RVM_JOBS_AT_ONCE="1")
+    assert run.exit_code == 4
+    assert "the Triton server was lost 2 times" in json.loads(run.stdout)["error"]
+    path = tmp_path / "out" / "report.jsonl"
+    assert ended(path) == ["good1.mp4"]
+    assert ended(path, "failed") == ["bad1.mp4", "bad2.mp4"]
+
+
 # --- as a process
 
 
@@ -293,6 +317,7 @@ def test_stopped_in_the_middle_it_keeps_what_is_whole(
         os.killpg(process.pid, stop)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + stop, errors
+    assert errors.splitlines()[-1] == "error: stopped"
     assert "Traceback" not in errors
     assert ended(folder / "out" / "report.jsonl") == ["one.mp4"]
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["one.mp4", "report.jsonl"]

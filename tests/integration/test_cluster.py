@@ -98,7 +98,7 @@ def actor_on(node: Any) -> psutil.Process:
     return actor
 
 
-def test_a_machine_and_a_process_that_are_lost_cost_their_items_only(
+def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     cluster: Any, folder: Path, temporary: Path, echo_server: TritonServer
 ) -> None:
     # How long the tests' model takes is all that the ratio changes.
@@ -107,11 +107,13 @@ def test_a_machine_and_a_process_that_are_lost_cost_their_items_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
         assert invoke(batch, *arguments, "--triton-url", echo_server.grpc_url).exit_code == 1
-    head, _, last = cluster.list_all_nodes()
+    *staying, lost = cluster.list_all_nodes()
     with start(cluster, folder) as process:
         wait_for(lambda: are_begun(folder), process)
-        actor_on(head).kill()
-        cluster.remove_node(last, allow_graceful=False)
+        # Of all machines: those that stay have to start theirs anew.
+        for node in staying:
+            actor_on(node).kill()
+        cluster.remove_node(lost, allow_graceful=False)
         out, errors = process.communicate(timeout=90)
     assert process.returncode == 1, errors
     summary = json.loads(out)

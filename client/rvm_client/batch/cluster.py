@@ -216,7 +216,7 @@ class Cluster(Closing):
         elif actor.faults > _MOST_FAULTS_OF_ACTOR:
             self._give_up(actor)
         elif not any(c.actor is actor and c.item is None for c in self._calls.values()):
-            self._calls[actor.handle.ready.remote()] = _Call(actor)
+            self._ask_whether_ready(actor)
 
     def _give_up(self, actor: _Actor) -> None:
         self._actors.remove(actor)
@@ -263,8 +263,13 @@ class Cluster(Closing):
         }
         handle = self._ray.remote(**options)(Matter).remote(self._target)
         actor = _Actor(handle, node_id)
-        self._calls[handle.ready.remote()] = _Call(actor)
+        self._ask_whether_ready(actor)
         return actor
+
+    def _ask_whether_ready(self, actor: _Actor) -> None:
+        # Unlike an item, this waits until Ray has started the process again.
+        ready = actor.handle.ready.options(max_task_retries=-1)
+        self._calls[ready.remote()] = _Call(actor)
 
     def _machines(self) -> dict[str, dict[str, float]]:
         """The resources of the machines that are there, by their ids."""

@@ -10,6 +10,7 @@ from rvm_client.batch.targets import Target
 from rvm_client.batch.workplace import Workplace
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
+from rvm_client.errors import ServerLostError
 from rvm_client.matte import MattingModel
 from rvm_client.pipeline import MatteProgress
 from rvm_client.server import ServerOptions, active_version
@@ -29,6 +30,8 @@ class Here(Closing):
         self._target = target
         self._triton_url = triton_url
         self._workplace: Workplace | None = None
+        self._lost_the_server = threading.Event()
+        """The last item did."""
 
     def close(self) -> None:
         """Stop a server of our own."""
@@ -58,7 +61,16 @@ class Here(Closing):
                 watcher.moved(item, progress.frames_done, progress.frames_expected)
 
             watcher.started(item)
-            return workplace.do(item, cancelled, tell)
+            try:
+                outcome = workplace.do(item, cancelled, tell)
+            except ServerLostError as exc:
+                # One video that servers do not survive is not to stand in the way of the others.
+                if self._lost_the_server.is_set():
+                    raise
+                self._lost_the_server.set()
+                return Outcome.failed(item, exc)
+            self._lost_the_server.clear()
+            return outcome
 
         pool = futures.ThreadPoolExecutor(workplace.items_at_once, thread_name_prefix="item")
         try:

@@ -157,20 +157,20 @@ class RunPod(Closing):
             size_bytes = int(output.get("bytes") or 0)
             if self._folder is not None:
                 files, size_bytes = self._fetched(item, output, files, self._folder, cancelled)
+            return Outcome(
+                item,
+                Status.DONE,
+                files,
+                bytes=size_bytes,
+                frames=int(output.get("frames") or 0),
+                seconds=job.execution_seconds or time.monotonic() - flight.posted_s,
+                model_version=str(output.get("model_version") or ""),
+                warnings=tuple(map(str, [*output.get("warnings", ()), *_notes(output)])),
+            )
         except StoppedError:
             raise
         except Exception as exc:
             return Outcome.failed(item, exc, job.execution_seconds)
-        return Outcome(
-            item,
-            Status.DONE,
-            files,
-            bytes=size_bytes,
-            frames=int(output.get("frames") or 0),
-            seconds=job.execution_seconds or time.monotonic() - flight.posted_s,
-            model_version=str(output.get("model_version") or ""),
-            warnings=tuple(map(str, [*output.get("warnings", ()), *_notes(output)])),
-        )
 
     def _fetched(
         self,

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from rvm_client.errors import InputError, UsageError
 from rvm_client.options import is_url
+from rvm_client.pixels import parse_colour
 
 # Files of a folder that are taken for videos. Whatever is named by itself is taken as it is.
 VIDEO_SUFFIXES = frozenset(
@@ -112,17 +114,20 @@ def _rows(path: Path) -> Iterator[Listed]:
         source = sources[0]
         if not is_url(source):
             source = str(path.parent / source)
+        background = row.get("background")
+        if background and not is_url(background) and parse_colour(background) is None:
+            row["background"] = str(path.parent / background)
         yield Listed(source, {name: value for name, value in row.items() if value}, place)
 
 
 def _text_rows(text: str, _path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, {"source": line.strip()}
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
             extra = row.pop(None, None)
@@ -136,7 +141,8 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # A string of JSON may have other line ends in it.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -17,8 +17,8 @@ import click
 from rvm_client import __version__
 from rvm_client.cli.flags import background_of, batch_flags, matte_options, row_flags
 from rvm_client.config import Settings, load_settings
-from rvm_client.errors import RvmError, UsageError
-from rvm_client.machine import Signalled, share_one_heap, stop_on_signals
+from rvm_client.errors import RvmError, StoppedError, UsageError
+from rvm_client.machine import Signalled, naming_want_of_memory, share_one_heap, stop_on_signals
 from rvm_client.output_types import OutputType
 
 if TYPE_CHECKING:
@@ -114,11 +114,13 @@ def batch(
     try:
         settings = load_settings()
         where = _Where(output, report, triton_url, runpod, in_flight, cluster)
-        status = _run(sources, where, flags, settings, as_json=as_json)
+        with naming_want_of_memory():
+            status = _run(sources, where, flags, settings, as_json=as_json)
     except RvmError as exc:
-        click.echo(json.dumps({"error": str(exc)}) if as_json else f"error: {exc}", err=not as_json)
+        _say(exc, as_json)
         status = exc.exit_code
     except KeyboardInterrupt as exc:
+        _say(StoppedError("stopped"), as_json)
         status = _status_of(exc)
     sys.exit(status)
 
@@ -200,6 +202,11 @@ def _item(listed: "Listed", flags: dict[str, Any]) -> "Item":
             raise UsageError(f"{listed.place}: {exc}") from exc
         raise
     return Item(listed.source, options, behind if isinstance(behind, str) else None, preview)
+
+
+def _say(error: RvmError, as_json: bool) -> None:
+    text = json.dumps({"error": str(error)}) if as_json else f"error: {error}"
+    click.echo(text, err=not as_json)
 
 
 def _status_of(exc: KeyboardInterrupt) -> int:

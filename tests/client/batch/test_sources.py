@@ -42,7 +42,7 @@ def test_a_text_list_has_a_source_a_line_beside_itself(folder: Path) -> None:
 
 def test_rows_of_csv_and_json_have_options(folder: Path) -> None:
     csv, lines = folder / "list.csv", folder / "list.jsonl"
-    csv.write_text('source,crf,background\nclips/a.mp4,20,\n"clips/b.MOV",,"#102030"\n')
+    csv.write_text('source,crf,background\r\nclips/a.mp4,20,\r\n"clips/b.MOV",,"#102030"\r\n')
     lines.write_text('{"video_url": "clips/a.mp4", "audio": false, "crf": 20, "background": null}')
     assert find_sources(["list.csv"]) == [
         Listed("clips/a.mp4", {"crf": "20"}, "list.csv, line 2"),
@@ -51,6 +51,19 @@ def test_rows_of_csv_and_json_have_options(folder: Path) -> None:
     assert find_sources(["list.jsonl"]) == [
         Listed("clips/a.mp4", {"audio": "false", "crf": "20"}, "list.jsonl, line 1")
     ]
+
+
+def test_a_background_in_a_list_lies_beside_the_list(folder: Path) -> None:
+    sky = "https://example.com/sky.png"
+    rows = [f"a.mp4,{behind}" for behind in ("sky.png", sky, "red", "")]
+    (folder / "clips" / "list.csv").write_text("\n".join(["source,background", *rows]))
+    found = [listed.row.get("background") for listed in find_sources(["clips/list.csv"])]
+    assert found == ["clips/sky.png", sky, "red", None]
+
+
+def test_a_line_of_json_ends_where_json_says(folder: Path) -> None:
+    (folder / "list.jsonl").write_text('{"source": "a\u2028b.mp4"}\r\n{"source": "c.mp4"}\r\n')
+    assert sources("list.jsonl") == ["a\u2028b.mp4", "c.mp4"]
 
 
 @pytest.mark.parametrize(
