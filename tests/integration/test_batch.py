@@ -5,6 +5,7 @@ In this process, but for what only a process shows: signals, and what a killed o
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -290,6 +291,23 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") ->
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_terminal_shows_all_videos_and_the_frames_of_each(
+    tmp_path: Path, echo_server: TritonServer
+) -> None:
+    command = shlex.join([*PROGRAM, "clips", "-o", "out", "--triton-url", echo_server.grpc_url])
+    shown = subprocess.run(
+        ["script", "--quiet", "--command", command, "/dev/null"],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    for words in ("Videos", "4/4", f"{FRAMES}/{FRAMES}", "1 failed", "failed: bad"):
+        assert words in shown
 
 
 @pytest.fixture

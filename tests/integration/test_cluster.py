@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def cluster(temporary: Path, echo_repository: Path, backend_cache: Path) -> Iter
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("TMPDIR", str(temporary))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        started = Cluster(
+        started: Any = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
         )
         for _ in range(2):
@@ -88,14 +89,21 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") ->
         time.sleep(0.02)
 
 
-def are_begun(folder: Path) -> bool:
-    return all([*folder.glob(f"out/.{name}.*.part")] for name in SLOW)
-
-
-def actor_on(node: Any) -> psutil.Process:
+def actors_on(node: Any) -> list[psutil.Process]:
+    """The actors of a machine that work on an item now."""
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    (actor,) = [p for p in raylet.children() if p.cmdline()[0].startswith("ray::Matter")]
-    return actor
+    busy = []
+    for process in raylet.children():
+        # Ray shows in a process's name what it does.
+        with suppress(psutil.Error):
+            if "ray::Matter.do" in process.cmdline()[:1]:
+                busy.append(process)
+    return busy
+
+
+def busy_machines(cluster: Any) -> list[Any]:
+    """The head, without which there is no cluster, comes first if it is among them."""
+    return [node for node in cluster.list_all_nodes() if actors_on(node)]
 
 
 def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
@@ -107,12 +115,18 @@ def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
         assert invoke(batch, *arguments, "--triton-url", echo_server.grpc_url).exit_code == 1
-    *staying, lost = cluster.list_all_nodes()
     with start(cluster, folder) as process:
-        wait_for(lambda: are_begun(folder), process)
-        # Of all machines: those that stay have to start theirs anew.
+        busy: list[Any] = []
+
+        def two_are_busy() -> bool:
+            busy[:] = busy_machines(cluster)
+            return len(busy) > 1
+
+        wait_for(two_are_busy, process)
+        *staying, lost = busy
         for node in staying:
-            actor_on(node).kill()
+            for actor in actors_on(node):
+                actor.kill()
         cluster.remove_node(lost, allow_graceful=False)
         out, errors = process.communicate(timeout=90)
     assert process.returncode == 1, errors
