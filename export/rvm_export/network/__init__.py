@@ -2,6 +2,7 @@
 
 from rvm_export.network.decoder import STATE_CHANNELS
 from rvm_export.network.network import MattingNetwork, Refiner, States, fold_batch_norms, resize
+from rvm_export.network.decoder import halve
 from rvm_export.network.refiner import DeepGuidedFilter
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Refiner",
     "States",
     "fold_batch_norms",
+    "halve",
     "resize",
 ]

@@ -1,0 +1,133 @@
+"""The network at the working size as ONNX can say it: `Scan` over T, nothing written in place."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
+from torch.nn import functional as F
+
+from rvm_export.network import MattingNetwork, fold_batch_norms, halve
+
+OPSET = 20
+
+States = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class WorkingSize(nn.Module):
+    """From the image at the working size to A and b of the refiner, and the states.
+
+    Wraps the parts of a `MattingNetwork`; its decoder is said anew. In half precision the same
+    parts are half as in the TorchScript file: not the encoder's first layers, not the refiner.
+    """
+
+    def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:
+        super().__init__()
+        network = copy.deepcopy(network).eval()
+        fold_batch_norms(network)
+        network.backbone.lower_precision(dtype)
+        for part in (network.aspp, network.decoder, network.project_mat):
+            part.to(dtype)
+        self.network = network
+
+    def forward(
+        self,
+        image: Tensor,
+        r1i: Tensor,
+        r2i: Tensor,
+        r3i: Tensor,
+        r4i: Tensor,
+        src: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Image and states of B videos to what `RgbModel` makes a picture of.
+
+        Args:
+            image: RGB in 0..1, [B*T,3,h,w].
+            r1i: r1..r4, each [B,C,h,w], or [1,1,1,1] at the start.
+            r2i: the second.
+            r3i: the third.
+            r4i: the fourth.
+            src: the frames [B,T,H,W,3]; only B of them is looked at.
+
+        Returns:
+            Foreground residual and alpha [B*T,4,h,w], A and b [B*T,4,h,w], the new states.
+        """
+        network, videos = self.network, src.size(0)
+        *skips, f4 = network.backbone(image)
+        x = network.aspp(f4)
+        small = image.to(f4.dtype)
+        sizes = [small]
+        for _ in skips:
+            sizes.append(halve(sizes[-1]))
+        decoder = network.decoder
+        x, r4o = recur(decoder.decode4.gru, x, r4i, videos)
+        x, r3o = up(decoder.decode3, x, [skips[2], sizes[3]], r3i, videos)
+        x, r2o = up(decoder.decode2, x, [skips[1], sizes[2]], r2i, videos)
+        x, r1o = up(decoder.decode1, x, [skips[0], sizes[1]], r1i, videos)
+        hidden = convolved(decoder.decode0.conv, x, [small])
+        y = network.project_mat(hidden).float()
+        a, b = network.refiner(image, y, hidden.float())
+        return y, a, b, r1o, r2o, r3o, r4o
+
+
+def up(
+    block: nn.Module, x: Tensor, beside: list[Tensor], state: Tensor, videos: int
+) -> tuple[Tensor, Tensor]:
+    """`UpsamplingBlock`: doubled, joined with what has that size, then the recurrence."""
+    return recur(block.gru, convolved(block.conv, x, beside), state, videos)  # type: ignore[arg-type]
+
+
+def convolved(conv: nn.Module, x: Tensor, beside: list[Tensor]) -> Tensor:
+    """`x` doubled and cut to the size of its neighbours, joined with them, through `conv`."""
+    y: Tensor = conv(torch.cat([doubled_to(x, beside[-1]), *beside], dim=1))
+    return y
+
+
+def doubled_to(x: Tensor, like: Tensor) -> Tensor:
+    """`upsample_to`, without a sum of sizes that the exporter would have to prove equal."""
+    doubled = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    size = shape_of(like, 2, 4)
+    ends: Tensor = torch.onnx.ops.symbolic(
+        "Slice",
+        (doubled, torch.tensor([0, 0]), size, torch.tensor([2, 3])),
+        dtype=x.dtype,
+        shape=(x.size(0), x.size(1), like.size(2), like.size(3)),
+        version=OPSET,
+    )
+    return ends
+
+
+def shape_of(x: Tensor, start: int, end: int) -> Tensor:
+    """Dimensions `start` to `end` of x as a tensor of the graph."""
+    found: Tensor = torch.onnx.ops.symbolic(
+        "Shape",
+        (x,),
+        attrs={"start": start, "end": end},
+        dtype=torch.int64,
+        shape=(end - start,),
+        version=OPSET,
+    )
+    return found
+
+
+def recur(gru: nn.Module, x: Tensor, state: Tensor, videos: int) -> tuple[Tensor, Tensor]:
+    """`HalfRecurrent`: the second half of the channels through the ConvGRU, frame by frame."""
+    kept, half = torch.chunk(x, 2, dim=1)
+    by_frame = half.reshape(videos, -1, half.size(1), half.size(2), half.size(3)).transpose(0, 1)
+    start: Tensor = torch.onnx.ops.symbolic(
+        "Expand",
+        (state, shape_of(by_frame, 1, 5)),
+        dtype=state.dtype,
+        shape=tuple(by_frame.shape[1:]),
+        version=OPSET,
+    )
+
+    def step(h: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        gates = gru.ih(torch.cat([frame, h], dim=1))  # type: ignore[operator]
+        r, z = torch.chunk(gates, 2, dim=1)
+        candidate = gru.hh(torch.cat([frame, r * h], dim=1))  # type: ignore[operator]
+        h = h + z * (candidate - h)
+        return h, h.clone()
+
+    last, outputs = scan(step, start, by_frame, dim=0)
+    return torch.cat([kept, outputs.transpose(0, 1).flatten(0, 1)], dim=1), last
