@@ -14,6 +14,12 @@ class Variant(str, Enum):
     """Which encoder the network has. Each has weights of its own, and versions of its own."""
 
     MOBILENETV3 = "mobilenetv3"
+    RESNET50 = "resnet50"
+
+    @property
+    def title(self) -> str:
+        """For people, as the paper writes it."""
+        return {"mobilenetv3": "MobileNetV3", "resnet50": "ResNet50"}[self.value]
 
 
 class Layout(str, Enum):
