@@ -17,8 +17,8 @@ class Variant(str, Enum):
     RESNET50 = "resnet50"
 
     @property
-    def title(self) -> str:
-        """For people, as the paper writes it."""
+    def paper_name(self) -> str:
+        """As the paper writes it, for people."""
         return {"mobilenetv3": "MobileNetV3", "resnet50": "ResNet50"}[self.value]
 
 

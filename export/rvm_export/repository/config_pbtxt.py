@@ -34,7 +34,7 @@ def packaged_folder(kind: ModelKind) -> Path:
 def packaged_config(kind: ModelKind) -> str:
     """The `config.pbtxt` of a model, in float32."""
     text = (packaged_folder(kind) / FILE_NAME).read_text("utf-8")
-    text = text.replace(f"({_PACKAGED.title})", f"({kind.variant.title})")
+    text = text.replace(f"({_PACKAGED.paper_name})", f"({kind.variant.paper_name})")
     packaged, own = (ModelKind(variant).name for variant in (_PACKAGED, kind.variant))
     return text.replace(packaged, own)
 
@@ -72,7 +72,7 @@ def prepare_config(folder: Path, kind: ModelKind, precision: Precision) -> None:
             _copy_packaged(folder, kind)
         text = config.read_text("utf-8")
         if precision_of(text) is not precision:
-            _replace(config, with_precision(text, precision))
+            replace_text(config, with_precision(text, precision))
     except OSError as exc:
         raise RepositoryError(f"cannot write {config}: {exc.strerror}") from exc
 
@@ -98,10 +98,11 @@ def with_precision(text: str, precision: Precision) -> str:
 def _copy_packaged(folder: Path, kind: ModelKind) -> None:
     warmup = packaged_folder(kind) / WARMUP_FOLDER
     shutil.copytree(warmup, folder / WARMUP_FOLDER, dirs_exist_ok=True)
-    _replace(folder / FILE_NAME, packaged_config(kind))
+    replace_text(folder / FILE_NAME, packaged_config(kind))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises OSError."""
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_text(text, "utf-8")

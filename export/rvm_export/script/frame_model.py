@@ -14,9 +14,9 @@ class FrameModel(nn.Module):
     """`MattingNetwork` for frames of bytes, arranged to touch full resolution little.
 
     In half precision only the working-size network is half, and not its first layers (see
-    `lower_precision` of the encoders). The refiner stays in float32: it divides a difference of nearly
-    equal numbers by as little as 1e-5, and its b reaches values of which float16 cannot tell
-    neighbouring levels.
+    `lower_precision` of the encoders). The refiner stays in float32: it divides a difference of
+    nearly equal numbers by as little as 1e-5, and its b reaches values of which float16 cannot
+    tell neighbouring levels.
     """
 
     def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:

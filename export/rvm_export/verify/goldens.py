@@ -1,7 +1,7 @@
 """Golden cases: frames, and the mattes that the reference implementation made of them.
 
-Those with a seed use weights drawn from it, so that the deep guided filter and the batch norms are checked
-without the official checkpoint; the others use the int8 release.
+Those with a seed use weights drawn from it, so that the deep guided filter, the batch norms and
+the ResNet50 variant are checked without official checkpoints; the others use the int8 release.
 """
 
 import math

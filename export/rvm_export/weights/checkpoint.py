@@ -71,19 +71,18 @@ def check_state_dict(state_dict: StateDict, origin: str, variant: Variant) -> No
     found = variant_of(state_dict)
     if found not in (None, variant):
         raise WeightsError(
-            f"{origin} is a checkpoint of RVM {found.title}, not of RVM {variant.title}; "
+            f"{origin} is a checkpoint of RVM {found.paper_name}, not of RVM {variant.paper_name}; "
             f"export it with --variant {found.value}, or give {_files_of(variant)}"
         )
     shapes = checkpoint_shapes(variant)
-    name = f"an RVM {variant.title} checkpoint"
+    name = f"an RVM {variant.paper_name} checkpoint"
     _refuse(origin, name, "lacks", [key for key in shapes if key not in state_dict])
     _refuse(origin, name, "has unexpected", [key for key in state_dict if key not in shapes])
     no_tensors = _keys(state_dict, lambda t: not isinstance(t, Tensor))
     _refuse(origin, name, "has no tensor at", no_tensors)
     for key, shape in shapes.items():
-        if tuple(state_dict[key].shape) != shape:
-            found = list(state_dict[key].shape)
-            raise WeightsError(f"{origin}: {key} has the shape {found}, not {list(shape)}")
+        if (actual := list(state_dict[key].shape)) != list(shape):
+            raise WeightsError(f"{origin}: {key} has the shape {actual}, not {list(shape)}")
     _refuse(origin, name, "has infinite or NaN values in", _keys(state_dict, _not_finite))
 
 

@@ -71,7 +71,9 @@ def fetch_official(
         try:
             read_checkpoint(file, variant)
         except WeightsError as exc:
-            raise SourceError(f"what {url} sent is not the RVM {variant.title} checkpoint") from exc
+            raise SourceError(
+                f"what {url} sent is not the RVM {variant.paper_name} checkpoint"
+            ) from exc
         return cache.add(file, file.name)
 
 

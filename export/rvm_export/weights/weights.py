@@ -125,8 +125,8 @@ _WHAT_DIFFERS = (
 def _check_int8_release(variant: Variant) -> None:
     if variant not in INT8_VARIANTS:
         raise WeightsError(
-            f"RVM {variant.title} has no int8 release; give {official.file_name(variant)} with "
-            "--checkpoint, or take --weights official"
+            f"RVM {variant.paper_name} has no int8 release; give "
+            f"{official.file_name(variant)} with --checkpoint, or take --weights official"
         )
 
 
