@@ -19,6 +19,7 @@ from rvm_client.errors import (
     GpuMemoryError,
     InferenceError,
     ModelProcessError,
+    NotServedError,
     ServerBusyError,
     ServerError,
     ServerSilentError,
@@ -39,6 +40,8 @@ _GPU_FAILURES = (
     (re.compile(r"CUDA out of memory|CUDA error: out of memory"), GpuMemoryError),
     (re.compile(r"CUDA error|cuDNN|CUBLAS|device-side assert"), GpuLostError),
 )
+# What Triton says of a version that was unloaded, or never was there.
+_NOT_SERVED = re.compile(r"unknown model|is not ready|is not at ready state")
 # What Triton's Python backend says when its process has died. The server stays "ready".
 _DEAD_PROCESS = re.compile(r"Stub process .* is not healthy")
 # What Triton says when a request finds the queue full, or waited there for too long.
@@ -59,6 +62,7 @@ class Request:
     """One inference request, ready to be sent; it may be sent again."""
 
     model_name: str
+    model_version: str
     inputs: Sequence[triton.InferInput]
     outputs: Sequence[triton.InferRequestedOutput] | None = None
     """None: all, in the answer."""
@@ -226,6 +230,7 @@ class _Pace:
 def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
     return {
         "model_name": request.model_name,
+        "model_version": request.model_version,
         "inputs": request.inputs,
         "outputs": request.outputs,
         "request_id": request.request_id,
@@ -258,15 +263,16 @@ def from_triton(
             f"the certificate of the Triton server at {url} is not trusted, or is one for another "
             f"name; name the file of its authority in RVM_TRITON_CA_FILE: {message}"
         )
-    if "UNAVAILABLE" in status and "is not ready" not in message:
+    is_served = "NOT_FOUND" not in status and not _NOT_SERVED.search(message)
+    if "UNAVAILABLE" in status and is_served:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "
             f"address and the port (it must be the gRPC port): {message}"
         )
     if "DEADLINE_EXCEEDED" in status:
         return ServerSilentError(f"the Triton server at {url} did not answer in time: {message}")
-    if "NOT_FOUND" in status or "unknown model" in message or "is not ready" in message:
-        return ServerError(f"the Triton server at {url} does not serve the model: {message}")
+    if not is_served:
+        return NotServedError(f"the Triton server at {url} does not serve the model: {message}")
     if _DEAD_PROCESS.search(text):
         return ModelProcessError(
             f"the process that runs the model for the Triton server at {url} has died, which is "

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rvm_client import wire
 from rvm_client.errors import ServerError
 from rvm_client.matte.model import MattingModel
-from rvm_client.matte.transport import ModelAddress
+from rvm_client.matte.served import ModelAddress
 
 _LOG = logging.getLogger(__name__)
 _FILE_NAME = "golden.npz"
