@@ -10,7 +10,7 @@ import click
 from rvm_export.config import default_repository
 from rvm_export.errors import ExportError
 from rvm_export.repository import Repository
-from rvm_export.wire import KINDS
+from rvm_export.wire import KINDS, Variant
 
 Command = Callable[..., None]
 
@@ -26,11 +26,16 @@ device_option: Callable[[Command], Command] = click.option(
     show_default=True,
     help="Where the model is checked. The file runs on either.",
 )
+VARIANTS = [variant.value for variant in Variant]
 
 
-def models_of(repository: Path | None) -> list[Repository]:
-    """Each kind of model in the repository that was asked for, or in the default one."""
-    return [Repository(repository or default_repository(), kind) for kind in KINDS]
+def models_of(repository: Path | None, variant: Variant | None = None) -> list[Repository]:
+    """Each kind of model in the repository that was asked for, or in the default one.
+
+    With a variant given, its models alone: version numbers are each variant's own.
+    """
+    kinds = [kind for kind in KINDS if variant in (None, kind.variant)]
+    return [Repository(repository or default_repository(), kind) for kind in kinds]
 
 
 def say(sentence: str) -> None:

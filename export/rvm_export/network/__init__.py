@@ -1,16 +1,17 @@
 """The network as paper and checkpoint define it, plainly, in floats."""
 
-from rvm_export.network.decoder import STATE_CHANNELS
-from rvm_export.network.network import MattingNetwork, Refiner, States, fold_batch_norms, resize
 from rvm_export.network.decoder import halve
+from rvm_export.network.network import MattingNetwork, Refiner, States, fold_batch_norms, resize
 from rvm_export.network.refiner import DeepGuidedFilter
+from rvm_export.network.widths import WIDTHS, Widths
 
 __all__ = [
-    "STATE_CHANNELS",
+    "WIDTHS",
     "DeepGuidedFilter",
     "MattingNetwork",
     "Refiner",
     "States",
+    "Widths",
     "fold_batch_norms",
     "halve",
     "resize",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rvm_export.errors import RepositoryError
 from rvm_export.network import Refiner
-from rvm_export.wire import Format, Layout, Precision
+from rvm_export.wire import Format, Layout, Precision, Variant
 
 FILE_NAME = "manifest.json"
 
@@ -31,6 +31,7 @@ class Manifest:
     difference_from_eager: dict[str, float] = field(default_factory=dict)
     # The same from the reference's mattes; None for weights that have no golden mattes.
     difference_from_golden: dict[str, float] | None = None
+    variant: Variant = Variant.MOBILENETV3  # also of manifests that do not say
     layout: Layout | None = None
     format: Format = Format.TORCHSCRIPT
     # Of the archive, as PyTorch counts it, or the opset of an ONNX file.
@@ -59,6 +60,7 @@ class Manifest:
             values = json.loads(path.read_text("utf-8"))
             values["refiner"] = Refiner(values["refiner"])
             values["precision"] = Precision(values["precision"])
+            values["variant"] = Variant(values.get("variant", Variant.MOBILENETV3))
             values["format"] = Format(values.get("format", Format.TORCHSCRIPT))
             if values.get("layout") is not None:
                 values["layout"] = Layout(values["layout"])

