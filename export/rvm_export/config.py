@@ -22,6 +22,12 @@ def default_repository() -> Path:
     return here if here.is_dir() or not checkout.is_dir() else checkout
 
 
+def onnx_repository() -> Path:
+    """The folder beside the default repository that ONNX models go to, for servers of their own."""
+    path = default_repository()
+    return path.resolve().with_name(f"{path.resolve().name}_onnx")
+
+
 def checkout_repository() -> Path:
     """The model repository of the checkout that this file belongs to; may not exist."""
     return Path(__file__).resolve().parents[2] / "model_repository"

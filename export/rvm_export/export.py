@@ -1,6 +1,5 @@
-"""Make a version: script, verify, publish; and verify a published one again."""
+"""Make a version: its file, checked, published; and check a published one again."""
 
-import io
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -8,12 +7,13 @@ from pathlib import Path
 
 import torch
 
-from rvm_export import script
 from rvm_export.errors import UsageError, VerificationError
+from rvm_export.model_files import check_format, format_version, load_model, model_bytes
+from rvm_export.provenance import code_sha256, toolchain
 from rvm_export.repository import (
-    MODEL_FILE,
     Manifest,
     Repository,
+    check_formats,
     check_precision,
     prepare_config,
 )
@@ -30,7 +30,7 @@ from rvm_export.verify import (
     write_golden_frame,
 )
 from rvm_export.weights import Say, Weights, sha256_of
-from rvm_export.wire import Layout, ModelKind, Precision, Variant
+from rvm_export.wire import Format, Layout, ModelKind, Precision, Variant
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,14 @@ class ExportOptions:
     device: str = "cpu"  # where they are checked: "cpu" or "cuda"
     version: int | None = None  # of each model; None: the next that none of them has
     variant: Variant = Variant.MOBILENETV3
+    format: Format = Format.TORCHSCRIPT
 
     @property
     def repositories(self) -> list[Repository]:
         """One for each model."""
         return [
-            Repository(self.repository, ModelKind(self.variant, layout)) for layout in self.layouts
+            Repository(self.repository, ModelKind(self.variant, layout, self.format))
+            for layout in self.layouts
         ]
 
 
@@ -56,12 +58,14 @@ def check_options(options: ExportOptions) -> None:
     """Find out what is wrong with the options before anything is fetched.
 
     Raises:
-        UsageError: there is no such device, the version is there already, or the repository has
-            another precision.
+        UsageError: there is no such device, the version is there already, the repository has
+            another precision or format, or the format cannot be made here.
     """
     check_device(options.device)
     _version(options)
     for repository in options.repositories:
+        check_format(repository.kind, options.device)
+        check_formats(repository)
         check_precision(repository, options.precision)
 
 
@@ -76,12 +80,12 @@ def _version(options: ExportOptions) -> int:
 
 
 def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
-    """Script, verify and publish a version of each model; their folders.
+    """Make, verify and publish a version of each model; their folders.
 
     Raises:
         UsageError: as `check_options`.
-        VerificationError: a TorchScript file is not what the network is. Neither it nor the
-            models after it are published.
+        VerificationError: a model file is not what the network is. Neither it nor the models
+            after it are published.
         RepositoryError: the repository cannot be written.
     """
     if weights.variant is not options.variant:
@@ -103,22 +107,17 @@ def _export(
     kind = repository.kind
     with repository.staging(version) as staged:
         prepare_config(repository.config_folder(staged), kind, options.precision)
-        _write_model(weights, kind.layout, options.precision, staged / MODEL_FILE)
+        data = model_bytes(weights.network(), kind, options.precision)
+        (staged / kind.format.file_name).write_bytes(data)
         say(f"Verifying version {version} of {kind.name} on {options.device}")
         _verified(weights, kind, options, staged).write(staged)
         write_golden_frame(staged, weights.network(), kind.layout, options.precision)
         return repository.publish(staged)
 
 
-def _write_model(weights: Weights, layout: Layout, precision: Precision, path: Path) -> None:
-    # Through memory: PyTorch's own writer says of a full disk only that it failed.
-    buffer = io.BytesIO()
-    torch.jit.save(script.script(weights.network(), precision.dtype, layout), buffer)
-    path.write_bytes(buffer.getbuffer())
-
-
 def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged: Path) -> Manifest:
-    model = script.load(staged / MODEL_FILE, options.device)
+    file = staged / kind.format.file_name
+    model = load_model(file, kind.format, options.device)
     subject = Subject(model, kind.layout, options.precision, options.device, kind.variant)
     check_contract(model, subject)
     check_splitting(subject)
@@ -127,7 +126,7 @@ def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged:
         golden = compare_with_golden(subject, INT8_CASES).as_dict()
     eager = compare_with_eager(subject, weights.network())
     return Manifest(
-        model_sha256=sha256_of(staged / MODEL_FILE),
+        model_sha256=sha256_of(file),
         weights_source=weights.source,
         weights_sha256=weights.sha256,
         refiner=weights.refiner,
@@ -139,6 +138,12 @@ def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged:
         difference_from_eager=eager.as_dict(),
         difference_from_golden=golden,
         variant=weights.variant,
+        layout=kind.layout,
+        format=kind.format,
+        format_version=format_version(file, kind.format),
+        toolchain=toolchain(kind.format),
+        threads=torch.get_num_threads(),
+        code_sha256=code_sha256(),
     )
 
 
@@ -158,21 +163,26 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
         RepositoryError: it has no manifest.
     """
     check_device(device)
-    folder = repository.version_folder(version)
+    return verify_folder(repository.version_folder(version), repository.kind, device)
+
+
+def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
+    """The same for a version that need not be published. Raises as `verify`."""
     manifest = Manifest.read(folder)
-    kind = repository.kind
     if manifest.variant is not kind.variant:
         raise VerificationError(f"{folder} holds a model of the variant {manifest.variant.value}")
-    _check_hash(folder / MODEL_FILE, manifest)
+    check_format(kind, device)
+    file = folder / kind.format.file_name
+    _check_hash(file, manifest)
     try:
-        model = script.load(folder / MODEL_FILE, device)
+        model = load_model(file, kind.format, device)
         subject = Subject(model, kind.layout, manifest.precision, device, kind.variant)
         check_contract(model, subject)
         check_splitting(subject)
         if manifest.difference_from_golden is not None:
             compare_with_golden(subject, INT8_CASES)
     except RuntimeError as exc:
-        raise VerificationError(f"{folder / MODEL_FILE} does not run: {exc}") from exc
+        raise VerificationError(f"{file} does not run: {exc}") from exc
     return manifest
 
 

@@ -13,10 +13,10 @@ from rvm_export.cli.shared import (
     repository_option,
     say,
 )
-from rvm_export.config import cache_folder, default_repository
+from rvm_export.config import cache_folder, default_repository, onnx_repository
 from rvm_export.repository import Repository
 from rvm_export.weights import Source, Weights, fetch_weights, read_weights
-from rvm_export.wire import Layout, Precision, Variant
+from rvm_export.wire import Format, Layout, Precision, Variant
 
 
 @click.command()
@@ -56,6 +56,14 @@ from rvm_export.wire import Layout, Precision, Variant
     show_default=True,
     help="Of the pictures that the model takes and gives: a model for each.",
 )
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([format_.value for format_ in Format]),
+    default=Format.TORCHSCRIPT.value,
+    show_default=True,
+    help="Of the file: for Triton's PyTorch backend, or its ONNX Runtime backend and others.",
+)
 @device_option
 @click.option("--version", type=click.IntRange(min=1), help="Default: the next number.")
 @repository_option
@@ -66,16 +74,18 @@ def export(
     weights_sha256: str | None,
     precision: str,
     layout: str,
+    format_: str,
     device: str,
     version: int | None,
     repository: Path | None,
 ) -> None:
-    """Make a version: TorchScript, verified before it is published."""
+    """Make a version: TorchScript or ONNX, verified before it is published."""
     with one_line_errors():
         layouts = tuple(Layout) if layout == "both" else (Layout(layout),)
-        path = repository or default_repository()
+        made = Format(format_)
+        path = repository or (onnx_repository() if made is Format.ONNX else default_repository())
         options = exporting.ExportOptions(
-            path, layouts, Precision(precision), device, version, Variant(variant)
+            path, layouts, Precision(precision), device, version, Variant(variant), made
         )
         exporting.check_options(options)
         weights = _weights(checkpoint, source, weights_sha256, options.variant)

@@ -10,7 +10,7 @@ import click
 from rvm_export.config import default_repository
 from rvm_export.errors import ExportError
 from rvm_export.repository import Repository
-from rvm_export.wire import KINDS, Variant
+from rvm_export.wire import KINDS, ONNX_KINDS, Variant
 
 Command = Callable[..., None]
 
@@ -34,7 +34,7 @@ def models_of(repository: Path | None, variant: Variant | None = None) -> list[R
 
     With a variant given, its models alone: version numbers are each variant's own.
     """
-    kinds = [kind for kind in KINDS if variant in (None, kind.variant)]
+    kinds = [kind for kind in (*KINDS, *ONNX_KINDS) if variant in (None, kind.variant)]
     return [Repository(repository or default_repository(), kind) for kind in kinds]
 
 

@@ -7,7 +7,7 @@ traces PyTorch would fix it.
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, parser
 
-from rvm_export.onnx.decoder import OPSET
+from rvm_export.onnx.packages import OPSET
 from rvm_export.wire import OUTPUTS, STATES_IN, STATES_OUT, Precision
 
 # The ratio is meant in millionths: float32 holds 0.7 as 0.69999999, and 1280 pixels would become

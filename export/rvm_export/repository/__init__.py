@@ -3,13 +3,14 @@
 from rvm_export.repository.config_pbtxt import check_precision, prepare_config
 from rvm_export.repository.manifest import Manifest
 from rvm_export.repository.policy import ServedVersions, served_versions, write_served
-from rvm_export.repository.repository import MODEL_FILE, Repository
+from rvm_export.repository.repository import MODEL_FILE, Repository, check_formats
 
 __all__ = [
     "MODEL_FILE",
     "Manifest",
     "Repository",
     "ServedVersions",
+    "check_formats",
     "check_precision",
     "prepare_config",
     "served_versions",

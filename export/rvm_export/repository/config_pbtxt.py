@@ -25,9 +25,9 @@ _PACKAGED = Variant.MOBILENETV3
 def packaged_folder(kind: ModelKind) -> Path:
     """The folder of the `config.pbtxt` that a model's is made from, with its warm-up.
 
-    There is one for each layout.
+    There is one for each layout and format.
     """
-    name = ModelKind(_PACKAGED, kind.layout).name
+    name = ModelKind(_PACKAGED, kind.layout, kind.format).name
     return Path(str(resources.files("rvm_export"))) / "data" / name
 
 

@@ -36,7 +36,7 @@ class Manifest:
     format: Format = Format.TORCHSCRIPT
     # Of the archive, as PyTorch counts it, or the opset of an ONNX file.
     format_version: int | None = None
-    # What made the file besides PyTorch: "python", "numpy", "platform", and for ONNX its packages.
+    # What made the file: "python", "torch", "numpy", "platform", and for ONNX its packages.
     toolchain: dict[str, str] | None = None
     # Of PyTorch, while the version was checked.
     threads: int | None = None

@@ -33,6 +33,7 @@ def run(
     dtype: torch.dtype,
     device: str = "cpu",
     matrices: Sequence[Tensor] = (),
+    states: Sequence[Tensor] | None = None,
 ) -> Matte:
     """Matte `src` in requests of `chunks` frames, the state carried on.
 
@@ -44,8 +45,10 @@ def run(
         dtype: of the states.
         device: where the model is.
         matrices: the inputs after the ratio, where the layout has any.
+        states: r1..r4 after the frame before; None: a video starts.
     """
-    states = [torch.zeros(1, 1, 1, 1, dtype=dtype, device=device) for _ in range(4)]
+    carried = [torch.zeros(1, 1, 1, 1, dtype=dtype)] * 4 if states is None else states
+    states = [state.to(device) for state in carried]
     rest = [torch.tensor([downsample_ratio]), *matrices]
     rest = [tensor.to(device) for tensor in rest]
     fgr: list[Tensor] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -34,10 +35,17 @@ class Subject:
     device: str = "cpu"
     variant: Variant = Variant.MOBILENETV3
 
-    def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
+    def matte(
+        self,
+        rgb: Tensor,
+        ratio: float,
+        chunks: Iterable[int],
+        states: tuple[Tensor, ...] | None = None,
+    ) -> Matte:
         """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
         src, dtype = pictures(rgb, self.layout), self.precision.dtype
-        return run(self.model, src, ratio, chunks, dtype, self.device, matrices(self.layout))
+        rest = matrices(self.layout)
+        return run(self.model, src, ratio, chunks, dtype, self.device, rest, states)
 
 
 def pictures(rgb: Tensor, layout: Layout) -> Tensor:
@@ -54,15 +62,19 @@ def matrices(layout: Layout) -> list[Tensor]:
     return [torch.from_numpy(matrix).float() for matrix in used]
 
 
-def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
+class Named(Protocol):
+    """A model that says how its inputs are called, in their order."""
+
+    input_names: tuple[str, ...]
+
+
+def check_contract(model: torch.jit.ScriptModule | Named, subject: Subject) -> None:
     """Names and order of the inputs; number, dtypes and shapes of the outputs.
 
     Raises:
         VerificationError: anything is not as `config.pbtxt` says.
     """
-    schema = model.forward.schema  # type: ignore[attr-defined]
-    names = tuple(argument.name for argument in schema.arguments[1:])
-    inputs = subject.layout.inputs
+    names, inputs = _input_names(model), subject.layout.inputs
     if names != inputs:
         raise VerificationError(f"the model's inputs are {', '.join(names)}, not {inputs}")
     for videos, count, height, width, ratio in SHAPES:
@@ -74,6 +86,13 @@ def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
         expected = expected_outputs(shape, ratio, subject.precision, subject.variant)
         if found != expected:
             raise VerificationError(f"{OUTPUTS} of {shape} are {found}, not {expected}")
+
+
+def _input_names(model: torch.jit.ScriptModule | Named) -> tuple[str, ...]:
+    if isinstance(model, torch.jit.ScriptModule):
+        schema = model.forward.schema  # type: ignore[attr-defined]
+        return tuple(argument.name for argument in schema.arguments[1:])
+    return model.input_names
 
 
 def expected_outputs(

@@ -8,8 +8,7 @@ from torch._higher_order_ops.scan import scan
 from torch.nn import functional as F
 
 from rvm_export.network import MattingNetwork, fold_batch_norms, halve
-
-OPSET = 20
+from rvm_export.onnx.packages import OPSET
 
 States = tuple[Tensor, Tensor, Tensor, Tensor]
 
