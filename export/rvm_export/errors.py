@@ -1,6 +1,7 @@
 """Every error that the export raises on purpose.
 
     ExportError
+      DifferenceError    two versions differ by more than is allowed
       UsageError         an option that cannot be accepted
       WeightsError       the weights cannot be used
         SourceError        a place to fetch them from failed
@@ -14,6 +15,13 @@ A message is one sentence that names the value and the likely fix.
 class ExportError(Exception):
     """Base of all errors with a message for the user. `exit_code` is the command's."""
 
+    exit_code = 1
+
+
+class DifferenceError(ExportError):
+    """Two versions differ by more than is allowed."""
+
+    # As `diff` and `cmp` have it.
     exit_code = 1
 
 

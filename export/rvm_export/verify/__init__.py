@@ -2,7 +2,7 @@
 
 from rvm_export.verify.differences import TOLERANCES, Difference, Tolerance
 from rvm_export.verify.golden_frame import write_golden_frame
-from rvm_export.verify.goldens import INT8_CASES, SEED, SEEDED_CASES
+from rvm_export.verify.goldens import INT8_CASES, SEED, SEEDED_CASES, GoldenCase
 from rvm_export.verify.run import EagerModel, Matte, Model
 from rvm_export.verify.verification import (
     Named,
@@ -22,6 +22,7 @@ __all__ = [
     "TOLERANCES",
     "Difference",
     "EagerModel",
+    "GoldenCase",
     "Matte",
     "Model",
     "Named",
