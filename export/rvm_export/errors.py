@@ -11,6 +11,14 @@
 A message is one sentence that names the value and the likely fix.
 """
 
+# PyTorch's and ONNX Runtime's own words may be pages.
+_MOST_CHARACTERS = 400
+
+
+def in_one_line(exc: Exception) -> str:
+    """What a library says, as the end of a sentence."""
+    return " ".join(str(exc).split())[:_MOST_CHARACTERS]
+
 
 class ExportError(Exception):
     """Base of all errors with a message for the user. `exit_code` is the command's."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from rvm_export.errors import UsageError, VerificationError
+from rvm_export.errors import UsageError, VerificationError, in_one_line
 from rvm_export.model_files import check_format, format_version, load_model, model_bytes
 from rvm_export.provenance import code_sha256, toolchain
 from rvm_export.repository import (
@@ -143,7 +143,7 @@ def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged:
         format_version=format_version(file, kind.format),
         toolchain=toolchain(kind.format),
         threads=torch.get_num_threads(),
-        code_sha256=code_sha256(),
+        code_sha256=code_sha256(kind.format),
     )
 
 
@@ -182,7 +182,7 @@ def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
         if manifest.difference_from_golden is not None:
             compare_with_golden(subject, INT8_CASES)
     except RuntimeError as exc:
-        raise VerificationError(f"{file} does not run: {exc}") from exc
+        raise VerificationError(f"{file} does not run: {in_one_line(exc)}") from exc
     return manifest
 
 

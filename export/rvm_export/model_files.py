@@ -8,7 +8,6 @@ import torch
 from rvm_export import onnx, script
 from rvm_export.errors import UsageError
 from rvm_export.network import MattingNetwork
-from rvm_export.verify import Model, Named
 from rvm_export.wire import Format, Layout, ModelKind, Precision
 
 Loaded = torch.jit.ScriptModule | onnx.OnnxModel
@@ -27,7 +26,7 @@ def check_format(kind: ModelKind, device: str) -> None:
             f"--format onnx has no layout {kind.layout.value}; give --layout {Layout.RGB.value}"
         )
     if device != "cpu":
-        raise UsageError(f"--format onnx is checked on the CPU, not on {device}; the file runs on both")
+        raise UsageError(f"ONNX is checked on the CPU; leave out --device {device}")
     onnx.check_packages()
 
 

@@ -47,7 +47,9 @@ _MOST_ROWS = 12
     type=click.Path(path_type=Path),
     help="A video, at the ratio that rvm-matte chooses. Default: the golden frames.",
 )
-@click.option("--picture", type=click.Path(path_type=Path), help="Write a PNG of where they differ.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Write a PNG of where they differ."
+)
 @click.option(
     "--most-alpha",
     type=click.FloatRange(0, 255),

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from rvm_export.cli.again import reproduce_version
 from rvm_export.cli.diff import diff
 from rvm_export.cli.make import export, verify
 from rvm_export.cli.versions import list_versions
@@ -25,5 +26,5 @@ def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-for command in (export, verify, list_versions, diff):
+for command in (export, verify, list_versions, diff, reproduce_version):
     main.add_command(command)

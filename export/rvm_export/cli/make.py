@@ -14,6 +14,7 @@ from rvm_export.cli.shared import (
     say,
 )
 from rvm_export.config import cache_folder, default_repository, onnx_repository
+from rvm_export.provenance import newer_than_server
 from rvm_export.repository import Repository
 from rvm_export.weights import Source, Weights, fetch_weights, read_weights
 from rvm_export.wire import Format, Layout, Precision, Variant
@@ -89,6 +90,8 @@ def export(
         )
         exporting.check_options(options)
         weights = _weights(checkpoint, source, weights_sha256, options.variant)
+        if made is Format.TORCHSCRIPT and (note := newer_than_server()):
+            say(note)
         say(f"Weights: {weights.source} (SHA-256 {weights.sha256})")
         for folder in exporting.export(weights, options, say):
             click.echo(folder)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rvm_export.compare.clips import Clip
 from rvm_export.compare.sides import Side
-from rvm_export.errors import DifferenceError, UsageError, VerificationError
+from rvm_export.errors import DifferenceError, UsageError, VerificationError, in_one_line
 from rvm_export.verify import TOLERANCES, Matte
 from rvm_export.wire import Layout, Precision
 
@@ -137,7 +137,7 @@ def _matte(side: Side, chunk: Tensor, clip: Clip, states: tuple[Tensor, ...] | N
         ratio, count = clip.downsample_ratio, chunk.size(0)
         return side.subject.matte(chunk[None], ratio, [count], states)
     except RuntimeError as exc:
-        raise VerificationError(f"{side.name} does not run: {exc}") from exc
+        raise VerificationError(f"{side.name} does not run: {in_one_line(exc)}") from exc
 
 
 def _levels(one: Tensor, other: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvm_export.errors import UsageError, VerificationError
+from rvm_export.errors import UsageError, VerificationError, in_one_line
 from rvm_export.model_files import check_format, load_model
 from rvm_export.repository import Manifest, Repository
 from rvm_export.verify import Subject, eager_subject
@@ -50,7 +50,8 @@ def find_version(name: str, repositories: list[Repository]) -> Found:
             manifest = Manifest.read(folder)
             return Found(name, folder, _kind(folder, manifest), manifest)
     raise UsageError(
-        f"there is no version {name}; give a number, MODEL/NUMBER, a version's folder or {REFERENCE}"
+        f"there is no version {name}; give a number, MODEL/NUMBER, a version's folder or "
+        f"{REFERENCE}"
     )
 
 
@@ -85,7 +86,7 @@ def version_side(found: Found, device: str) -> Side:
     try:
         model = load_model(path, found.kind.format, device)
     except RuntimeError as exc:
-        raise VerificationError(f"{path} cannot be loaded: {exc}") from exc
+        raise VerificationError(f"{path} cannot be loaded: {in_one_line(exc)}") from exc
     kind = found.kind
     subject = Subject(model, kind.layout, found.manifest.precision, device, kind.variant)
     return Side(found.name, subject)

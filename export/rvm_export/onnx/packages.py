@@ -10,7 +10,7 @@ from rvm_export.errors import UsageError
 OPSET = 20
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 # The oldest PyTorch that this was tried with.
-_OLDEST_TORCH = (2, 13)
+OLDEST_TORCH = "2.13"
 
 
 def check_packages() -> None:
@@ -20,17 +20,12 @@ def check_packages() -> None:
             f"--format onnx: there is no package {' nor '.join(missing)}; "
             "pip install 'rvm-triton[export,onnx]'"
         )
-    if _release(torch.__version__) < _OLDEST_TORCH:
-        oldest = ".".join(str(number) for number in _OLDEST_TORCH)
+    if torch.__version__ < OLDEST_TORCH:
         raise UsageError(
-            f"--format onnx: PyTorch {torch.__version__} is too old for it; install {oldest} or newer"
+            f"--format onnx needs PyTorch {OLDEST_TORCH} or newer; here is {torch.__version__}"
         )
 
 
 def package_versions() -> dict[str, str]:
     """Of each package that has a part in the file."""
     return {name: metadata.version(name) for name in PACKAGES}
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("+")[0].split(".")[:2])

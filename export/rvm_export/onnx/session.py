@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rvm_export.errors import VerificationError
+from rvm_export.errors import VerificationError, in_one_line
+
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 # Errors; warnings of the CPU's kernels are of no use to a user.
 _LOG_SEVERITY = 3
@@ -19,11 +21,12 @@ class OnnxModel:
         self._session = session
         self.input_names = tuple(value.name for value in session.get_inputs())
 
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *inputs: Tensor) -> Outputs:
         """Raises: RuntimeError: the session refuses the inputs."""
         arrays = [tensor.cpu().numpy() for tensor in inputs]
         feed = dict(zip(self.input_names, arrays, strict=True))
-        return tuple(torch.from_numpy(array) for array in self._session.run(None, feed))
+        fgr, pha, *states = (torch.from_numpy(array) for array in self._session.run(None, feed))
+        return fgr, pha, states[0], states[1], states[2], states[3]
 
 
 def load(path: Path) -> OnnxModel:
@@ -43,5 +46,5 @@ def load(path: Path) -> OnnxModel:
         )
     # Its exceptions have no common class but this one.
     except Exception as exc:
-        raise VerificationError(f"ONNX Runtime does not take {path}: {exc}") from exc
+        raise VerificationError(f"ONNX Runtime does not take {path}: {in_one_line(exc)}") from exc
     return OnnxModel(session)
