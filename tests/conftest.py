@@ -20,7 +20,7 @@ from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.cache import sha256_of
 from rvm_export.weights.npm import INT8_SHA256
 from rvm_export.weights.weights import Source, Weights, fetch_weights
-from rvm_export.wire import KINDS, Layout, ModelKind, Precision, Variant
+from rvm_export.wire import KINDS, Format, Layout, ModelKind, Precision, Variant
 
 ROOT = Path(__file__).parents[1]
 
@@ -105,6 +105,12 @@ def both_variants_repository(model_repository: Path, resnet50_checkpoint: Path) 
 
 
 @pytest.fixture(scope="session")
+def onnx_model_repository(rvm_json: Path) -> Path:
+    """As `model_repository`, of the real model as ONNX."""
+    return _exported(rvm_json, (Layout.RGB,), format_=Format.ONNX)
+
+
+@pytest.fixture(scope="session")
 def backend_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the embedded server's backends are prepared, once for all tests."""
     return tmp_path_factory.mktemp("cache")
@@ -135,14 +141,17 @@ def _exported(
     layouts: tuple[Layout, ...],
     precision: Precision = Precision.FP32,
     variant: Variant = Variant.MOBILENETV3,
+    format_: Format = Format.TORCHSCRIPT,
 ) -> Path:
     parts = [_export_key(), checkpoint.stem, precision.value, *(layout.value for layout in layouts)]
+    parts += [format_.value] * (format_ is Format.ONNX)
     path = cache_folder() / "test-repositories" / "-".join(parts)
     for layout in layouts:
-        repository = Repository(path, ModelKind(variant, layout))
+        repository = Repository(path, ModelKind(variant, layout, format_))
         if not repository.versions():
             where = ("--checkpoint", checkpoint, "--repository", path, "--version", 1)
             what = ("--layout", layout.value, "--precision", precision.value)
+            what += ("--format", format_.value)
             made = invoke(rvm_export, "export", "--variant", variant.value, *where, *what)
             # The export waits for others that write there. Whoever was faster, a worker of this
             # run or another run, has made version 1, and then this one is refused.

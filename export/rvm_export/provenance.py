@@ -35,8 +35,8 @@ def newer_than_server() -> str | None:
     if torch.__version__ < NEXT_TORCH:
         return None
     return (
-        f"Note: PyTorch here is {torch.__version__}, that of the image's Triton {SERVER_TORCH}. A "
-        "server may refuse the file of a newer PyTorch; then export with its own or an older one."
+        f"Note: PyTorch here is {torch.__version__}, that of the image's Triton is {SERVER_TORCH}. "
+        "A server may refuse what a newer one made; then export with its own or an older one."
     )
 
 

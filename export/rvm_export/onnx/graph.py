@@ -13,7 +13,7 @@ from rvm_export.wire import OUTPUTS, STATES_IN, STATES_OUT, Precision
 # The ratio is meant in millionths: float32 holds 0.7 as 0.69999999, and 1280 pixels would become
 # 895. `Resize` multiplies in float32 and cuts off, so its scale is moved by up to a unit in the
 # last place where the product would fall on the other side of a whole number.
-_INTO = """
+INTO = """
 into (uint8[B,T,H,W,3] src, float[1] downsample_ratio)
     => (float[N,3,H,W] in_planar, int64[2] in_size, int64[1] in_millionths, float[N,3,h,w] image)
 {
@@ -56,7 +56,7 @@ into (uint8[B,T,H,W,3] src, float[1] downsample_ratio)
 
 # A and b for 0..255 (see `script.full_resolution`): the residual is added to the frame by adding
 # 1 to A. At ratio 1 there is no refiner: A is 0, and b is what the network says.
-_BACK = """
+BACK = """
 back (uint8[B,T,H,W,3] src, float[N,3,H,W] in_planar, int64[2] in_size, int64[1] in_millionths,
       float[N,4,h,w] y, float[N,4,h,w] a, float[N,4,h,w] b)
     => (uint8[B,T,H,W,3] fgr, uint8[B,T,H,W,1] pha)
@@ -107,7 +107,7 @@ def joined(network: ModelProto, precision: Precision) -> ModelProto:
     Raises:
         onnx.checker.ValidationError: the parts do not fit each other.
     """
-    into, back = parser.parse_graph(_INTO), parser.parse_graph(_BACK)
+    into, back = parser.parse_graph(INTO), parser.parse_graph(BACK)
     core = network.graph
     graph = helper.make_graph(
         [*into.node, *core.node, *back.node],
