@@ -12,6 +12,7 @@ from rvm_client.errors import UsageError
 from rvm_client.machine import Hardware
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import Colour
+from rvm_client.wire import Variant
 
 # Longest side that the network sees when the ratio follows from the size of the picture.
 # RVM's authors recommend min(512 / longest side, 1), and about half as much again for people
@@ -65,6 +66,10 @@ class MatteOptions:
     """0 < ratio <= 1; None chooses it by the size of the picture."""
     longest_side_pixels: int = AUTO_LONGEST_SIDE_PIXELS
     """What the network sees at most when the ratio is chosen."""
+    model: Variant = Variant.MOBILENETV3
+    """The network that mattes."""
+    or_default_model: bool = False
+    """Where the server has no such model, take the one that all have, and say so."""
     prefer_quality: bool = False
     """Slower encoder settings that look better."""
     background: Colour | Path | None = None

@@ -45,7 +45,9 @@ def check_golden_frames(model: MattingModel, repository: Path) -> None:
 
 def _check(model: MattingModel, address: ModelAddress, file: Path) -> None:
     arrays = _read(file)
-    fgr, pha = model.send(address, {name: arrays[name] for name in _inputs(address)})
+    fgr, pha = model.send(
+        address, {name: arrays[name] for name in wire.MODELS[address.name].inputs}
+    )
     alpha_max, alpha_mean = _apart(pha, arrays[wire.PHA])
     colour_max, colour_mean = _apart(fgr, arrays[wire.FGR])
     mean = max(alpha_mean, colour_mean)
@@ -65,10 +67,6 @@ def _read(file: Path) -> dict[str, npt.NDArray[Any]]:
             return dict(golden)
     except (OSError, ValueError, zipfile.BadZipFile) as exc:
         raise ServerError(f"{file} is damaged; export the version again: {exc}") from exc
-
-
-def _inputs(address: ModelAddress) -> tuple[str, ...]:
-    return wire.YUV_INPUTS if address.name == wire.YUV_MODEL_NAME else wire.INPUTS
 
 
 def _apart(actual: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -> tuple[int, float]:

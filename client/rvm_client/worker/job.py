@@ -29,6 +29,7 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.wire import Variant
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125
@@ -210,6 +211,12 @@ class Job(BaseModel):
         """Slower, better settings for the encoder."""
         return (self.speed or self.preset) in ("quality", "best")
 
+    @property
+    def model(self) -> Variant:
+        """The network that the speed asks for, where the server has it."""
+        is_best = "best" in (self.speed, self.preset)
+        return Variant.RESNET50 if is_best else Variant.MOBILENETV3
+
     def matte_options(self, folder: Path) -> MatteOptions:
         """The options, with the files of the job in `folder`.
 
@@ -230,6 +237,8 @@ class Job(BaseModel):
             output_type=self.output_type,
             downsample_ratio=ratio,
             longest_side_pixels=longest_side_pixels,
+            model=self.model,
+            or_default_model=True,
             prefer_quality=self.prefers_quality,
             background=self._background(folder),
             audio=self.audio,
