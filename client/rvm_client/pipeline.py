@@ -26,14 +26,13 @@ from rvm_client.matte import (
     frames_per_request,
     shared_room_bytes,
 )
-from rvm_client.options import Limits, MatteOptions
+from rvm_client.options import Limits, MatteOptions, ModelName
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
 from rvm_client.scenes import with_warm_up
 from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
-from rvm_client.wire import Variant
 
 _LESS_MEMORY = (
     "the memory of the server's GPU ran out, so frames went to it one at a time, which is slower"
@@ -87,7 +86,7 @@ class MatteResult:
     video_decoder: str
     video_encoder: str
     """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a GPU."""
-    model: Variant
+    model: ModelName
     """The network that made it."""
     model_version: str
     """The version of its model."""
@@ -236,7 +235,7 @@ class _Run:
         return self._result(reader, session, writer, time.monotonic() - started_s)
 
     def _reader(self) -> Reader:
-        model_takes_planes = self.model.takes_planes(self.options.model)
+        model_takes_planes = self.model.takes_planes(self.options.variant)
         in_planes = model_takes_planes and takes_planes(self.options)
         return self.opener.video(self.source, self.options, self.limits, takes_planes=in_planes)
 
@@ -270,7 +269,7 @@ class _Run:
             self.options.ratio_for(width, height),
             ChunkShape(frames_per_chunk, height, width),
             info.layout,
-            self.options.model,
+            self.options.variant,
             queue_depth=QUEUE_DEPTH,
             room_bytes=room_bytes,
             label=Label(self.request_id),
@@ -383,13 +382,11 @@ def _with_served_model(
     options: MatteOptions, model: MattingModel
 ) -> tuple[MatteOptions, tuple[str, ...]]:
     """The options with a model that the server has, and what the result is to say of it."""
-    if not options.or_default_model or model.has(options.model):
-        model.check_has(options.model)
+    if not options.or_default_model or model.has(options.variant):
+        model.check_has(options.variant)
         return options, ()
-    taken = replace(options, model=Variant.MOBILENETV3)
-    return taken, (
-        f"the server has no model {options.model.value}, so {taken.model.value} made this",
-    )
+    taken = replace(options, model=MatteOptions.model)
+    return taken, (f"the server has no model {options.model}, so {taken.model} made this",)
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:

@@ -23,7 +23,7 @@ from tests.support.clips import index_frame, write_clip
 
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, StageSeconds
-from rvm_client.wire import MODEL_NAME, Variant
+from rvm_client.wire import MODEL_NAME
 from rvm_export import script
 from rvm_export.weights.weights import Weights
 from rvm_export.wire import Layout, ModelKind
@@ -186,7 +186,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "pixel_layout": "I420",
         "video_decoder": "h264_nvdec",
         "video_encoder": "h264_nvenc",
-        "model": Variant.MOBILENETV3,
+        "model": "mobilenetv3",
         "model_version": "1",
         "processing_seconds": 1.0,
         "stage_seconds": StageSeconds(1.0, 1.0, 1.0),

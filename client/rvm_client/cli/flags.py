@@ -11,6 +11,7 @@ from rvm_client.options import (
     BITRATE_BOUNDS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
+    ModelName,
     is_url,
 )
 from rvm_client.output_types import OutputType
@@ -78,7 +79,7 @@ _FLAGS = (
     click.option(
         "--model",
         type=click.Choice([variant.value for variant in Variant]),
-        default=Variant.MOBILENETV3.value,
+        default=MatteOptions.model,
         show_default=True,
         help="The network: resnet50 errs less and takes longer, and not every server has it.",
     ),
@@ -108,7 +109,7 @@ def matte_options(
     *,
     output_type: str | None,
     background: Colour | Path | None,
-    model: str,
+    model: ModelName,
     prefer_quality: bool,
     **flags: Any,
 ) -> MatteOptions:
@@ -122,7 +123,7 @@ def matte_options(
     return MatteOptions(
         output_type=_output_type(output_type, output),
         background=background,
-        model=Variant(model),
+        model=model,
         prefer_quality=prefer_quality,
         **flags,
     )

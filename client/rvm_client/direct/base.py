@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from rvm_client.direct.scene import Scene, SessionOptions
 from rvm_client.errors import UsageError
 from rvm_client.matte import Credentials, MattingModel
-from rvm_client.wire import Variant
+from rvm_client.options import ModelName
 
 
 class BaseSession:
@@ -20,7 +20,7 @@ class BaseSession:
         self,
         server: str | Sequence[str],
         *,
-        model: Literal["mobilenetv3", "resnet50"] = "mobilenetv3",
+        model: ModelName = "mobilenetv3",
         downsample_ratio: float | Literal["auto"] = "auto",
         frames_per_request: int | None = None,
         warm_start: bool = False,
@@ -33,7 +33,7 @@ class BaseSession:
         busy_s: float = 60.0,
     ) -> None:
         options = SessionOptions(
-            downsample_ratio, frames_per_request, warm_start, live, request_id, _variant(model)
+            downsample_ratio, frames_per_request, warm_start, live, request_id, model
         )
         open_model = partial(
             MattingModel,
@@ -60,7 +60,7 @@ class BaseSession:
         return (
             scene.chunks.model_version
             if scene.is_open
-            else scene.model.version(scene.options.model)
+            else scene.model.version_of(scene.options.variant)
         )
 
     @property
@@ -83,16 +83,8 @@ class BaseSession:
 def _scene(model: MattingModel, options: SessionOptions) -> Scene:
     """Raises: NotServedError: the server has no such model; the connection is closed."""
     try:
-        model.check_has(options.model)
+        model.check_has(options.variant)
     except BaseException:
         model.close()
         raise
     return Scene(model, options)
-
-
-def _variant(model: str) -> Variant:
-    try:
-        return Variant(model)
-    except ValueError:
-        known = " or ".join(variant.value for variant in Variant)
-        raise UsageError(f"the model is {model!r}; it must be {known}") from None

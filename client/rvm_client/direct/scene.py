@@ -18,7 +18,7 @@ from rvm_client.matte import (
     frames_per_request,
     shared_room_bytes,
 )
-from rvm_client.options import MatteOptions
+from rvm_client.options import MatteOptions, ModelName
 from rvm_client.pixels import RGB, UInt8Array
 from rvm_client.scenes import with_warm_up
 from rvm_client.wire import Variant
@@ -36,7 +36,7 @@ class SessionOptions:
     warm_start: bool
     live: bool
     request_id: str
-    model: Variant
+    model: ModelName
 
     def __post_init__(self) -> None:
         if self.frames_per_request is None and self.live:
@@ -46,6 +46,11 @@ class SessionOptions:
                 "a warm start needs frames that a live source has not yet given; leave one out"
             )
         self.matte_options()
+
+    @property
+    def variant(self) -> Variant:
+        """Of the model."""
+        return self.matte_options().variant
 
     def matte_options(self) -> MatteOptions:
         """The same, as the pipeline has it."""
@@ -161,7 +166,7 @@ class Scene(Closing):
         self._chunks = self.model.session(
             self.options.matte_options().ratio_for(width, height),
             ChunkShape(self._frames_per_chunk(), height, width),
-            variant=self.options.model,
+            variant=self.options.variant,
             queue_depth=QUEUE_DEPTH,
             label=Label(self.options.request_id, self.options.live),
         )

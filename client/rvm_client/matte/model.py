@@ -132,8 +132,13 @@ class MattingModel(Closing):
         """Raises: NotServedError: it has none."""
         self._active(ModelKind(variant))
 
-    def version(self, variant: Variant = Variant.MOBILENETV3) -> str:
-        """The version of the model for RGB with which a session would begin, when last asked.
+    @property
+    def version(self) -> str:
+        """The version of MobileNetV3 with which a session would begin, when last asked."""
+        return self.version_of(Variant.MOBILENETV3)
+
+    def version_of(self, variant: Variant) -> str:
+        """The version of a variant with which a session would begin, when last asked.
 
         Raises:
             NotServedError: the server has none of the variant.

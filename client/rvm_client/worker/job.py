@@ -29,7 +29,6 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
-from rvm_client.wire import Variant
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125
@@ -212,10 +211,9 @@ class Job(BaseModel):
         return (self.speed or self.preset) in ("quality", "best")
 
     @property
-    def model(self) -> Variant:
-        """The network that the speed asks for, where the server has it."""
-        is_best = "best" in (self.speed, self.preset)
-        return Variant.RESNET50 if is_best else Variant.MOBILENETV3
+    def is_best(self) -> bool:
+        """The better network, too, where the server has it."""
+        return (self.speed or self.preset) == "best"
 
     def matte_options(self, folder: Path) -> MatteOptions:
         """The options, with the files of the job in `folder`.
@@ -237,8 +235,8 @@ class Job(BaseModel):
             output_type=self.output_type,
             downsample_ratio=ratio,
             longest_side_pixels=longest_side_pixels,
-            model=self.model,
-            or_default_model=True,
+            model="resnet50" if self.is_best else "mobilenetv3",
+            or_default_model=self.is_best,
             prefer_quality=self.prefers_quality,
             background=self._background(folder),
             audio=self.audio,
