@@ -4,11 +4,9 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from rvm_client import wire
 from rvm_client.closing import Closing
@@ -34,7 +32,6 @@ from rvm_client.matte.transport import (
     Transport,
     constant_inputs,
     infer_by_value,
-    send_arrays,
     start_states,
 )
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
@@ -162,16 +159,6 @@ class MattingModel(Closing):
     def addresses(self) -> list[ModelAddress]:
         """The models of the server that keep the wire contract."""
         return list(self._models.values())
-
-    def send(
-        self, address: ModelAddress, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> tuple[UInt8Array, UInt8Array]:
-        """One request of all inputs by name: fgr as src, and pha [B,T,H,W,1].
-
-        Raises:
-            ServerError: the server refused or failed the request, or has gone.
-        """
-        return send_arrays(address, arrays)
 
     def probe(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Let each model do a small request.

@@ -12,6 +12,7 @@ from rvm_export.cli.shared import (
     one_line_errors,
     repository_option,
     say,
+    variant_option,
 )
 from rvm_export.config import cache_folder, default_repository
 from rvm_export.repository import Repository
@@ -20,13 +21,7 @@ from rvm_export.wire import Layout, Precision, Variant
 
 
 @click.command()
-@click.option(
-    "--variant",
-    type=click.Choice(VARIANTS),
-    default=Variant.MOBILENETV3.value,
-    show_default=True,
-    help="Of the network: resnet50 errs less and takes longer.",
-)
+@variant_option
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),

@@ -1,6 +1,5 @@
 """Where weights come from, and what they must be."""
 
-from rvm_export.weights.cache import sha256_of
 from rvm_export.weights.checkpoint import StateDict, checkpoint_shapes
 from rvm_export.weights.weights import Say, Source, Weights, fetch_weights, read_weights
 
@@ -12,5 +11,4 @@ __all__ = [
     "checkpoint_shapes",
     "fetch_weights",
     "read_weights",
-    "sha256_of",
 ]
