@@ -4,6 +4,7 @@ Its weights are drawn from a seed, so that its mattes show nobody; which network
 all the same.
 """
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from tests.support.clip_server import ClipServer
 from tests.support.clips import write_clip
 from tests.support.commands import invoke
 
-from rvm_client import MattingSession
+from rvm_client import AsyncMattingSession, MattingSession
 from rvm_client.cli.matte import matte
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
@@ -102,6 +103,13 @@ def test_sessions_of_both_do_not_disturb_each_other(url: str, triton_url: str) -
 def test_a_session_where_it_is_missing(triton_url: str) -> None:
     with pytest.raises(NotServedError, match="has no model rvm_resnet50; take another one"):
         MattingSession(triton_url, model="resnet50")
+
+    async def enter() -> None:
+        async with AsyncMattingSession(triton_url, model="resnet50"):
+            pass
+
+    with pytest.raises(NotServedError, match="has no model rvm_resnet50"):
+        asyncio.run(enter())
     with pytest.raises(UsageError, match=r"model is 'vit'; it must be mobilenetv3 or resnet50"):
         MattingSession(triton_url, model="vit")  # type: ignore[arg-type]
 
