@@ -109,9 +109,14 @@ def _roll_out(
         return
     with _connected(url) as server:
         switch(activation, server, say)
-        click.echo(f"Version {version} of {name} is active at {url}.")
-        if wait is not None:
-            _drain(activation.repositories, server, *wait)
+        try:
+            click.echo(f"Version {version} of {name} is active at {url}.")
+            if wait is not None:
+                idle_s, limit_s = wait
+                drain(activation.repositories, server, say, idle_s=idle_s, limit_s=limit_s)
+        except KeyboardInterrupt:
+            say("The versions before stay loaded; activate the version again to unload them.")
+            sys.exit(_INTERRUPTED)
 
 
 def _connected(url: str) -> ModelServer:
@@ -119,13 +124,3 @@ def _connected(url: str) -> ModelServer:
         return ModelServer(url, Credentials.configured(load_settings()))
     except RvmError as exc:
         raise RolloutError(str(exc)) from exc
-
-
-def _drain(
-    repositories: Sequence[Repository], server: ModelServer, idle_s: float, limit_s: float
-) -> None:
-    try:
-        drain(repositories, server, say, idle_s=idle_s, limit_s=limit_s)
-    except KeyboardInterrupt:
-        say("The versions before stay loaded; activate the version again to unload them.")
-        sys.exit(_INTERRUPTED)

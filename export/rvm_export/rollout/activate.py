@@ -81,21 +81,22 @@ def activate(activation: Activation, server: ModelServer | None, say: Say) -> No
                 before = served_versions(repository)
                 write_served(repository, _after(before, version, is_served_on=False))
             return
-        for repository in activation.repositories:
+        befores = [(model, server.served(model)) for model in activation.repositories]
+        for repository, _ in befores:
             say(f"Trying version {version} of {repository.kind.name} at {server.url}")
             server.try_out(repository, version)
-        _switch(activation, server)
+        _switch(befores, version, server)
 
 
-def _switch(activation: Activation, server: ModelServer) -> None:
-    version = activation.version
-    befores = [(repository, server.served(repository)) for repository in activation.repositories]
+def _switch(
+    befores: Sequence[tuple[Repository, ServedVersions]], version: int, server: ModelServer
+) -> None:
     try:
         with ExitStack() as written:
             for repository, before in befores:
                 after = _after(before, version, is_served_on=True)
                 written.enter_context(serving(repository, after))
-            for repository in activation.repositories:
+            for repository, _ in befores:
                 server.reload(repository, version)
     except RolloutError:
         for repository, before in befores:

@@ -14,6 +14,8 @@ from rvm_export.repository import GOLDEN_FILE, MODEL_FILE, Repository, ServedVer
 
 _CANDIDATE_SUFFIX = "_candidate"
 _REQUEST_TIMEOUT_S = 120.0
+# What Triton says where it is not in explicit control mode.
+_NOT_CONTROLLED = "explicit model load / unload is not allowed"
 
 
 class ModelServer(Closing):
@@ -55,6 +57,11 @@ class ModelServer(Closing):
             finally:
                 self._connection.unload(name)
         except ServerError as exc:
+            if _NOT_CONTROLLED in str(exc):
+                raise RolloutError(
+                    f"the server at {self.url} loads no versions while it runs; start it with "
+                    "rvm-serve --model-control explicit, or RVM_MODEL_CONTROL=explicit"
+                ) from exc
             raise RolloutError(f"{what} is refused by the server at {self.url}: {exc}") from exc
 
     def reload(self, repository: Repository, needed: int) -> None:
