@@ -13,11 +13,11 @@ from tests.support.commands import invoke
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cli import main as rvm_export
 from rvm_export.config import cache_folder
+from rvm_export.hashes import sha256_of
 from rvm_export.repository.config_pbtxt import packaged_folder
 from rvm_export.repository.repository import Repository
 from rvm_export.verify.goldens import RESNET50_SEED, SEED
 from rvm_export.verify.verification import seeded_network
-from rvm_export.weights.cache import sha256_of
 from rvm_export.weights.npm import INT8_SHA256
 from rvm_export.weights.weights import Source, Weights, fetch_weights
 from rvm_export.wire import KINDS, Format, Layout, ModelKind, Precision, Variant
@@ -151,8 +151,8 @@ def _exported(
         if not repository.versions():
             where = ("--checkpoint", checkpoint, "--repository", path, "--version", 1)
             what = ("--layout", layout.value, "--precision", precision.value)
-            what += ("--format", format_.value)
-            made = invoke(rvm_export, "export", "--variant", variant.value, *where, *what)
+            kind = ("--variant", variant.value, "--format", format_.value)
+            made = invoke(rvm_export, "export", *kind, *where, *what)
             # The export waits for others that write there. Whoever was faster, a worker of this
             # run or another run, has made version 1, and then this one is refused.
             assert repository.versions() == [1], made.output

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from rvm_export.errors import UsageError, VerificationError, in_one_line
+from rvm_export.hashes import sha256_of
 from rvm_export.model_files import check_format, format_version, load_model, model_bytes
 from rvm_export.provenance import code_sha256, toolchain
 from rvm_export.repository import (
@@ -29,7 +30,7 @@ from rvm_export.verify import (
     seeded_network,
     write_golden_frame,
 )
-from rvm_export.weights import Say, Weights, sha256_of
+from rvm_export.weights import Say, Weights
 from rvm_export.wire import Format, Layout, ModelKind, Precision, Variant
 
 
@@ -173,7 +174,7 @@ def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
         raise VerificationError(f"{folder} holds a model of the variant {manifest.variant.value}")
     check_format(kind, device)
     file = folder / kind.format.file_name
-    _check_hash(file, manifest)
+    manifest.check_hash(file)
     try:
         model = load_model(file, kind.format, device)
         subject = Subject(model, kind.layout, manifest.precision, device, kind.variant)
@@ -184,12 +185,3 @@ def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
     except RuntimeError as exc:
         raise VerificationError(f"{file} does not run: {in_one_line(exc)}") from exc
     return manifest
-
-
-def _check_hash(path: Path, manifest: Manifest) -> None:
-    if not path.is_file():
-        raise VerificationError(f"there is no {path}")
-    if (actual := sha256_of(path)) != manifest.model_sha256:
-        raise VerificationError(
-            f"{path} has the SHA-256 {actual}, but its manifest says {manifest.model_sha256}"
-        )

@@ -7,10 +7,11 @@ from tempfile import TemporaryDirectory
 
 from rvm_export.compare import Comparison, Found, compare, golden_clips, version_side
 from rvm_export.errors import RepositoryError
+from rvm_export.hashes import sha256_of
 from rvm_export.model_files import check_format, model_bytes
 from rvm_export.provenance import code_sha256, toolchain
 from rvm_export.script import program_sha256
-from rvm_export.weights import Weights, sha256_of
+from rvm_export.weights import Weights
 from rvm_export.wire import Format
 
 

@@ -186,6 +186,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "pixel_layout": "I420",
         "video_decoder": "h264_nvdec",
         "video_encoder": "h264_nvenc",
+        "model": "mobilenetv3",
         "model_version": "1",
         "processing_seconds": 1.0,
         "stage_seconds": StageSeconds(1.0, 1.0, 1.0),

@@ -90,10 +90,13 @@ def test_variants_differ_in_their_name_alone(text: str, kind: ModelKind) -> None
 
 
 def test_names_of_export_and_client_agree() -> None:
-    assert [kind.name for kind in KINDS][:2] == [wire.MODEL_NAME, wire.YUV_MODEL_NAME]
+    assert [kind.name for kind in KINDS] == [*wire.MODELS]
+    assert [*wire.MODELS][:2] == [wire.MODEL_NAME, wire.YUV_MODEL_NAME]
+    assert [kind.layout.inputs for kind in KINDS] == [m.inputs for m in wire.MODELS.values()]
     assert (Layout.RGB.inputs, Layout.YUV.inputs) == (wire.INPUTS, wire.YUV_INPUTS)
     assert (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS) == OUTPUTS
-    assert WIDTHS[Variant.MOBILENETV3].states == wire.STATE_CHANNELS
+    for ours, theirs in zip(KINDS, wire.MODELS.values(), strict=True):
+        assert WIDTHS[ours.variant].states == theirs.state_channels
 
 
 def test_inputs_are_those_of_forward(

@@ -8,10 +8,9 @@ import pytest
 import torch
 from tests.support.commands import invoke
 
-from rvm_export import provenance
 from rvm_export.cli import main
+from rvm_export.hashes import sha256_of
 from rvm_export.provenance import NEXT_TORCH, SERVER_TORCH, code_sha256, newer_than_server
-from rvm_export.weights import sha256_of
 from rvm_export.wire import Format
 
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
@@ -31,7 +30,7 @@ def test_the_server_is_that_of_the_image() -> None:
 def test_a_newer_pytorch_is_noticed(
     version: str, is_newer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance.torch, "__version__", torch.torch_version.TorchVersion(version))
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
     note = newer_than_server()
     assert (note is not None) == is_newer
     assert note is None or (version in note and SERVER_TORCH in note)

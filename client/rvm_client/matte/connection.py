@@ -3,7 +3,7 @@
 import queue
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +28,9 @@ from rvm_client.errors import (
 )
 from rvm_client.matte.endpoint import Credentials, Endpoint
 
-# For what a server that lives answers at once.
+# For what a server that lives answers at once, and for a load with its warm-up.
 _CONTROL_TIMEOUT_S = 10.0
+_LOAD_TIMEOUT_S = 600.0
 # How often a request looks whether it should stop, and how long it may then go on: a server that
 # still works on frames in shared memory does not let go of the memory.
 _POLL_S = 0.1
@@ -152,6 +153,41 @@ class Connection(Closing):
         with self._failing_clearly():
             answer = self._client.get_model_config(model_name, **self._control)
         return answer.config
+
+    def load(
+        self,
+        model_name: str,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float = _LOAD_TIMEOUT_S,
+    ) -> None:
+        """Load a model, or its versions anew: as its repository has it, or from what is given.
+
+        Args:
+            model_name: of the model; where it cannot be loaded, what was served is served on.
+            config: a ModelConfig as JSON, in place of the repository's.
+            files: contents by "file:VERSION/NAME", in place of the repository's.
+            timeout_s: limit for the load and the warm-up.
+        """
+        with self._failing_clearly():
+            self._client.load_model(
+                model_name,
+                headers=self._headers,
+                config=config,
+                files=files,
+                client_timeout=timeout_s,
+            )
+
+    def unload(self, model_name: str) -> None:
+        """End all versions of a model, once their requests are done."""
+        with self._failing_clearly():
+            self._client.unload_model(model_name, **self._control)
+
+    def last_inferences_s(self, model_name: str) -> dict[str, float]:
+        """When each loaded version did its last request, by the server's clock; 0: never."""
+        with self._failing_clearly():
+            statistics = self._client.get_inference_statistics(model_name, **self._control)
+        return {each.version: each.last_inference / 1000 for each in statistics.model_stats}
 
     def regions(self) -> list[str]:
         """The names of the shared memory regions that the server maps."""

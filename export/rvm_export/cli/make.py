@@ -12,6 +12,7 @@ from rvm_export.cli.shared import (
     one_line_errors,
     repository_option,
     say,
+    variant_option,
 )
 from rvm_export.config import cache_folder, default_repository, onnx_repository
 from rvm_export.provenance import newer_than_server
@@ -21,13 +22,7 @@ from rvm_export.wire import Format, Layout, Precision, Variant
 
 
 @click.command()
-@click.option(
-    "--variant",
-    type=click.Choice(VARIANTS),
-    default=Variant.MOBILENETV3.value,
-    show_default=True,
-    help="Of the network: resnet50 errs less and takes longer.",
-)
+@variant_option
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),

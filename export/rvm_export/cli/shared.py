@@ -14,10 +14,20 @@ from rvm_export.wire import KINDS, ONNX_KINDS, Variant
 
 Command = Callable[..., None]
 
+VARIANTS = [variant.value for variant in Variant]
+
 repository_option: Callable[[Command], Command] = click.option(
     "--repository",
     type=click.Path(file_okay=False, path_type=Path),
     help="Model repository. Default: $RVM_MODEL_REPOSITORY, else ./model_repository.",
+)
+variant_option: Callable[[Command], Command] = click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    default=Variant.MOBILENETV3.value,
+    show_default=True,
+    help="Which encoder the network has; each has versions of its own. resnet50 errs less and "
+    "takes longer.",
 )
 device_option: Callable[[Command], Command] = click.option(
     "--device",
@@ -26,16 +36,13 @@ device_option: Callable[[Command], Command] = click.option(
     show_default=True,
     help="Where the model is checked. The file runs on either.",
 )
-VARIANTS = [variant.value for variant in Variant]
 
 
 def models_of(repository: Path | None, variant: Variant | None = None) -> list[Repository]:
-    """Each kind of model in the repository that was asked for, or in the default one.
-
-    With a variant given, its models alone: version numbers are each variant's own.
-    """
-    kinds = [kind for kind in (*KINDS, *ONNX_KINDS) if variant in (None, kind.variant)]
-    return [Repository(repository or default_repository(), kind) for kind in kinds]
+    """Each kind of model, or each of a variant, in the repository asked for or the default one."""
+    path = repository or default_repository()
+    kinds = (*KINDS, *ONNX_KINDS)
+    return [Repository(path, kind) for kind in kinds if variant in (None, kind.variant)]
 
 
 def say(sentence: str) -> None:

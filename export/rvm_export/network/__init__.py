@@ -1,7 +1,7 @@
 """The network as paper and checkpoint define it, plainly, in floats."""
 
 from rvm_export.network.decoder import halve
-from rvm_export.network.network import MattingNetwork, Refiner, States, fold_batch_norms, resize
+from rvm_export.network.network import MattingNetwork, States, fold_batch_norms, resize
 from rvm_export.network.refiner import DeepGuidedFilter
 from rvm_export.network.widths import WIDTHS, Widths
 
@@ -9,7 +9,6 @@ __all__ = [
     "WIDTHS",
     "DeepGuidedFilter",
     "MattingNetwork",
-    "Refiner",
     "States",
     "Widths",
     "fold_batch_norms",

@@ -6,7 +6,6 @@ of the variant.
 This is the plain definition in floats; `script` arranges the same modules for serving.
 """
 
-from enum import Enum
 from itertools import pairwise
 
 import torch
@@ -20,16 +19,9 @@ from rvm_export.network.mobilenetv3 import MobileNetV3Encoder
 from rvm_export.network.refiner import DeepGuidedFilter, FastGuidedFilter, apply_linear
 from rvm_export.network.resnet50 import ResNet50Encoder
 from rvm_export.network.widths import HIDDEN_CHANNELS, WIDTHS
-from rvm_export.wire import Variant
+from rvm_export.wire import Refiner, Variant
 
 States = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class Refiner(str, Enum):
-    """How the matte gets from the working size to full resolution."""
-
-    DEEP = "deep_guided_filter"
-    FAST = "fast_guided_filter"
 
 
 ENCODERS: dict[Variant, type[MobileNetV3Encoder] | type[ResNet50Encoder]] = {

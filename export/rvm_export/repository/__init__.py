@@ -2,10 +2,11 @@
 
 from rvm_export.repository.config_pbtxt import check_precision, prepare_config
 from rvm_export.repository.manifest import Manifest
-from rvm_export.repository.policy import ServedVersions, served_versions, write_served
-from rvm_export.repository.repository import MODEL_FILE, Repository, check_formats
+from rvm_export.repository.policy import ServedVersions, served_versions, serving, write_served
+from rvm_export.repository.repository import GOLDEN_FILE, MODEL_FILE, Repository, check_formats
 
 __all__ = [
+    "GOLDEN_FILE",
     "MODEL_FILE",
     "Manifest",
     "Repository",
@@ -14,5 +15,6 @@ __all__ = [
     "check_precision",
     "prepare_config",
     "served_versions",
+    "serving",
     "write_served",
 ]

@@ -5,6 +5,8 @@ clients begin a video with the active one, and name it in each request.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rvm_export.errors import RepositoryError
@@ -63,6 +65,22 @@ def write_served(repository: Repository, served: ServedVersions) -> None:
         replace_text(path, f"{text.rstrip()}\n\n{_block(served)}")
     except OSError as exc:
         raise RepositoryError(f"cannot write {path}: {exc.strerror}") from exc
+
+
+@contextmanager
+def serving(repository: Repository, served: ServedVersions) -> Iterator[None]:
+    """`write_served`, taken back where the body fails.
+
+    Raises:
+        RepositoryError: as `write_served`.
+    """
+    before = _read(repository)
+    write_served(repository, served)
+    try:
+        yield
+    except BaseException:
+        replace_text(repository.model_folder / FILE_NAME, before)
+        raise
 
 
 def _block(served: ServedVersions) -> str:

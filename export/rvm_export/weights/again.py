@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rvm_export.errors import WeightsError
+from rvm_export.hashes import sha256_of
 from rvm_export.weights import npm, official
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
 from rvm_export.weights.weights import INT8_VARIANTS, Weights, read_weights
 from rvm_export.wire import Variant
 

@@ -6,12 +6,13 @@ from enum import Enum
 from pathlib import Path
 
 from rvm_export.errors import SourceError, WeightsError
-from rvm_export.network import MattingNetwork, Refiner
+from rvm_export.hashes import sha256_of
+from rvm_export.network import MattingNetwork
 from rvm_export.weights import npm, official
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
 from rvm_export.weights.checkpoint import StateDict, read_checkpoint
 from rvm_export.weights.tfjs import read_tfjs
-from rvm_export.wire import Variant
+from rvm_export.wire import Refiner, Variant
 
 Say = Callable[[str], None]
 

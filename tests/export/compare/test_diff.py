@@ -72,7 +72,8 @@ def test_figures_of_a_known_difference() -> None:
 
     found = compare(side("a", lambda _: flat(100)), side("b", spotted), [clip(1)], 9)
     (frame,) = found.frames
-    assert (frame.pha_max, frame.pha_mean) == (9, pytest.approx((20 * 2 + 4 * 9) / 80))
+    assert frame.pha_max == 9
+    assert frame.pha_mean == pytest.approx((20 * 2 + 4 * 9) / 80)
     assert frame.pha_above == pytest.approx((24 / 80, 4 / 80, 4 / 80))
     assert (frame.fgr_max, frame.fgr_mean, frame.fgr_above) == (0, 0, (0, 0, 0))
     found.check()

@@ -14,10 +14,11 @@ from rvm_export import provenance, script
 from rvm_export.cli import main
 from rvm_export.compare import find_version
 from rvm_export.errors import VerificationError
+from rvm_export.hashes import sha256_of
 from rvm_export.model_files import model_bytes
 from rvm_export.provenance import code_sha256
 from rvm_export.repository import Manifest
-from rvm_export.weights import Weights, sha256_of
+from rvm_export.weights import Weights
 from rvm_export.wire import Format, Layout, ModelKind, Precision
 
 KIND = ModelKind()

@@ -18,12 +18,12 @@ from tritonclient.grpc import model_config_pb2
 from rvm_export.cli import main
 from rvm_export.config import onnx_repository
 from rvm_export.errors import UsageError, VerificationError
+from rvm_export.hashes import sha256_of
 from rvm_export.onnx import OPSET, OnnxModel, check_packages, graph, load, packages
 from rvm_export.repository import check_formats, prepare_config
 from rvm_export.repository.repository import Repository
 from rvm_export.verify import INT8_CASES, Subject
 from rvm_export.verify.verification import expected_outputs, pictures
-from rvm_export.weights import sha256_of
 from rvm_export.wire import ONNX_KINDS, OUTPUTS, Format, Layout, ModelKind, Precision
 
 KIND = ModelKind(format=Format.ONNX)

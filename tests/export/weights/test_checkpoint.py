@@ -11,13 +11,12 @@ import torch
 
 from rvm_export.config import cache_folder
 from rvm_export.errors import WeightsError
-from rvm_export.network.network import Refiner
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.checkpoint import StateDict
 from rvm_export.weights.tfjs import mapping
 from rvm_export.weights.weights import Weights, read_weights
-from rvm_export.wire import Variant
+from rvm_export.wire import Refiner, Variant
 
 KEY = "decoder.decode4.gru.ih.0.weight"
 

@@ -10,13 +10,13 @@ from tests.support import http_faults as faults
 from tests.support.http_faults import FaultyServer
 
 from rvm_export.errors import SourceError, WeightsError
-from rvm_export.network.network import Refiner
+from rvm_export.hashes import sha256_of
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
 from rvm_export.weights.official import TimeLimits, fetch_official, file_name, official_url
 from rvm_export.weights.weights import Source, fetch_weights
-from rvm_export.wire import Variant
+from rvm_export.wire import Refiner, Variant
 
 QUICK = TimeLimits(connect_s=0.5, idle_s=0.3, total_s=1.5)
 
