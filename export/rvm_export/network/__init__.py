@@ -2,7 +2,7 @@
 
 from rvm_export.network.decoder import halve
 from rvm_export.network.network import MattingNetwork, States, fold_batch_norms, resize
-from rvm_export.network.refiner import DeepGuidedFilter
+from rvm_export.network.refiner import DeepGuidedFilter, box_mean, guide
 from rvm_export.network.widths import WIDTHS, Widths
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "MattingNetwork",
     "States",
     "Widths",
+    "box_mean",
     "fold_batch_norms",
+    "guide",
     "halve",
     "resize",
 ]

@@ -7,7 +7,14 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 from torch.nn import functional as F
 
-from rvm_export.network import MattingNetwork, fold_batch_norms, halve
+from rvm_export.network import (
+    DeepGuidedFilter,
+    MattingNetwork,
+    box_mean,
+    fold_batch_norms,
+    guide,
+    halve,
+)
 from rvm_export.onnx.packages import OPSET
 
 States = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -24,6 +31,8 @@ class WorkingSize(nn.Module):
         super().__init__()
         network = copy.deepcopy(network).eval()
         fold_batch_norms(network)
+        if isinstance(network.refiner, DeepGuidedFilter):
+            network.refiner.settle()
         network.backbone.lower_precision(dtype)
         for part in (network.aspp, network.decoder, network.project_mat):
             part.to(dtype)
@@ -65,8 +74,28 @@ class WorkingSize(nn.Module):
         x, r1o = up(decoder.decode1, x, [skips[0], sizes[1]], r1i, videos)
         hidden = convolved(decoder.decode0.conv, x, [small])
         y = network.project_mat(hidden).float()
-        a, b = network.refiner(image, y, hidden.float())
+        a, b = coefficients(network.refiner, image, y, hidden.float())
         return y, a, b, r1o, r2o, r3o, r4o
+
+
+def coefficients(
+    refiner: nn.Module, image: Tensor, y: Tensor, hidden: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A and b of a refiner; the deep one without a batch that is put together and cut again."""
+    if not isinstance(refiner, DeepGuidedFilter):
+        a, b = refiner(image, y, hidden)
+        return a, b
+    x = guide(image)
+    mean_x, mean_y, mean_xy, mean_xx = (_box(refiner, part) for part in (x, y, x * y, x * x))
+    covariance, variance = mean_xy - mean_x * mean_y, mean_xx - mean_x * mean_x
+    a = refiner.conv(torch.cat([covariance, variance, hidden], dim=1))
+    return a, mean_y - a * mean_x
+
+
+def _box(refiner: DeepGuidedFilter, x: Tensor) -> Tensor:
+    # In float32 also where it is no mean: ONNX Runtime has no convolution of float64.
+    filtered: Tensor = box_mean(x) if refiner.box_is_mean else refiner.box_filter(x)
+    return filtered
 
 
 def up(

@@ -31,7 +31,7 @@ def onnx_file(network: MattingNetwork, precision: Precision) -> bytes:
     from rvm_export.onnx.working_size import WorkingSize
 
     example, free = _example(network, precision)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         traced = torch.export.export(
             WorkingSize(network, precision.dtype).eval(),
             example,
@@ -70,7 +70,7 @@ def _example(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter warns of packages and shapes that do not matter here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

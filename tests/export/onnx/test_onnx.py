@@ -13,16 +13,20 @@ from click.testing import Result
 from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper, parser
 from tests.support.commands import invoke
+from torch import Tensor
 from tritonclient.grpc import model_config_pb2
 
 from rvm_export.cli import main
 from rvm_export.config import onnx_repository
 from rvm_export.errors import UsageError, VerificationError
 from rvm_export.hashes import sha256_of
+from rvm_export.network import DeepGuidedFilter
 from rvm_export.onnx import OPSET, OnnxModel, check_packages, graph, load, packages
+from rvm_export.onnx.working_size import coefficients
+from rvm_export.onnx.writing import quiet
 from rvm_export.repository import check_formats, prepare_config
 from rvm_export.repository.repository import Repository
-from rvm_export.verify import INT8_CASES, Subject
+from rvm_export.verify import INT8_CASES, SEED, Subject, seeded_network
 from rvm_export.verify.verification import expected_outputs, pictures
 from rvm_export.wire import ONNX_KINDS, OUTPUTS, Format, Layout, ModelKind, Precision
 
@@ -181,6 +185,45 @@ def test_the_working_size_is_that_of_the_ratio_that_was_meant() -> None:
         image = session.run(["image"], feed)[0]
         expected = (1, 3, rows * millionths // 1_000_000, width * millionths // 1_000_000)
         assert image.shape == expected, (width, millionths)
+
+
+class Refine(torch.nn.Module):
+    """The refiner alone, as the ONNX model has it."""
+
+    def __init__(self, refiner: torch.nn.Module) -> None:
+        super().__init__()
+        self.refiner = refiner
+
+    def forward(self, image: Tensor, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return coefficients(self.refiner, image, y, hidden)
+
+
+@pytest.mark.parametrize("is_mean", [True, False])
+def test_the_deep_guided_filter_is_that_of_the_network(is_mean: bool, tmp_path: Path) -> None:
+    """Official weights have it; training may have moved its box filter."""
+    refiner = seeded_network(SEED).refiner
+    assert isinstance(refiner, DeepGuidedFilter)
+    if not is_mean:
+        torch.nn.init.uniform_(refiner.box_filter.weight, 0.05, 0.2)
+    refiner.settle()
+    assert refiner.box_is_mean == is_mean
+    torch.manual_seed(0)
+    inputs = tuple(torch.rand(2, channels, 20, 30) for channels in (3, 4, 16))
+    sizes = tuple(dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC) for _ in inputs)
+    path = tmp_path / "refiner.onnx"
+    with quiet():
+        torch.onnx.export(
+            Refine(refiner).eval(), inputs, path, dynamo=True, opset_version=OPSET, verbose=False,
+            dynamic_shapes=sizes, input_names=["image", "y", "hidden"], external_data=False,
+        )  # fmt: skip
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    others = tuple(torch.rand(5, channels, 33, 17) for channels in (3, 4, 16))
+    names = ("image", "y", "hidden")
+    found = session.run(None, {n: x.numpy() for n, x in zip(names, others, strict=True)})
+    with torch.no_grad():
+        expected = refiner(*others)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=1e-4)
 
 
 # --- what is refused
