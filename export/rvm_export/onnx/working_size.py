@@ -1,11 +1,11 @@
 """The network at the working size as ONNX can say it: `Scan` over T, nothing written in place."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
-from torch.nn import functional as F
 
 from rvm_export.network import (
     DeepGuidedFilter,
@@ -60,7 +60,7 @@ class WorkingSize(nn.Module):
         Returns:
             Foreground residual and alpha [B*T,4,h,w], A and b [B*T,4,h,w], the new states.
         """
-        network, videos = self.network, src.size(0)
+        network = self.network
         *skips, f4 = network.backbone(image)
         x = network.aspp(f4)
         small = image.to(f4.dtype)
@@ -68,10 +68,10 @@ class WorkingSize(nn.Module):
         for _ in skips:
             sizes.append(halve(sizes[-1]))
         decoder = network.decoder
-        x, r4o = recur(decoder.decode4.gru, x, r4i, videos)
-        x, r3o = up(decoder.decode3, x, [skips[2], sizes[3]], r3i, videos)
-        x, r2o = up(decoder.decode2, x, [skips[1], sizes[2]], r2i, videos)
-        x, r1o = up(decoder.decode1, x, [skips[0], sizes[1]], r1i, videos)
+        x, r4o = recur(decoder.decode4.gru, x, r4i, src)
+        x, r3o = up(decoder.decode3, x, [skips[2], sizes[3]], r3i, src)
+        x, r2o = up(decoder.decode2, x, [skips[1], sizes[2]], r2i, src)
+        x, r1o = up(decoder.decode1, x, [skips[0], sizes[1]], r1i, src)
         hidden = convolved(decoder.decode0.conv, x, [small])
         y = network.project_mat(hidden).float()
         a, b = coefficients(network.refiner, image, y, hidden.float())
@@ -99,10 +99,10 @@ def _box(refiner: DeepGuidedFilter, x: Tensor) -> Tensor:
 
 
 def up(
-    block: nn.Module, x: Tensor, beside: list[Tensor], state: Tensor, videos: int
+    block: nn.Module, x: Tensor, beside: list[Tensor], state: Tensor, src: Tensor
 ) -> tuple[Tensor, Tensor]:
     """`UpsamplingBlock`: doubled, joined with what has that size, then the recurrence."""
-    return recur(block.gru, convolved(block.conv, x, beside), state, videos)  # type: ignore[arg-type]
+    return recur(block.gru, convolved(block.conv, x, beside), state, src)  # type: ignore[arg-type]
 
 
 def convolved(conv: nn.Module, x: Tensor, beside: list[Tensor]) -> Tensor:
@@ -112,43 +112,48 @@ def convolved(conv: nn.Module, x: Tensor, beside: list[Tensor]) -> Tensor:
 
 
 def doubled_to(x: Tensor, like: Tensor) -> Tensor:
-    """`upsample_to`, without a sum of sizes that the exporter would have to prove equal."""
-    doubled = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-    size = shape_of(like, 2, 4)
-    ends: Tensor = torch.onnx.ops.symbolic(
-        "Slice",
-        (doubled, torch.tensor([0, 0]), size, torch.tensor([2, 3])),
-        dtype=x.dtype,
-        shape=(x.size(0), x.size(1), like.size(2), like.size(3)),
-        version=OPSET,
+    """`upsample_to`, in operators that know no size."""
+    doubled = operator(
+        "Resize",
+        [x, None, torch.tensor([1.0, 1.0, 2.0, 2.0])],
+        like=torch.empty(x.size(0), x.size(1), 2 * x.size(2), 2 * x.size(3), dtype=x.dtype),
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
     )
-    return ends
+    begins, axes = torch.tensor([0, 0]), torch.tensor([2, 3])
+    cut = torch.empty(x.size(0), x.size(1), like.size(2), like.size(3), dtype=x.dtype)
+    return operator("Slice", [doubled, begins, shape_of(like, 2, 4), axes], like=cut)
 
 
 def shape_of(x: Tensor, start: int, end: int) -> Tensor:
-    """Dimensions `start` to `end` of x as a tensor of the graph."""
-    found: Tensor = torch.onnx.ops.symbolic(
-        "Shape",
-        (x,),
-        attrs={"start": start, "end": end},
-        dtype=torch.int64,
-        shape=(end - start,),
+    """Dimensions `start` to `end` of x, when the graph runs."""
+    like = torch.empty(end - start, dtype=torch.int64)
+    return operator("Shape", [x], like=like, start=start, end=end)
+
+
+def operator(name: str, inputs: list[Tensor | None], like: Tensor, **attributes: Any) -> Tensor:
+    """An ONNX operator whose result has the type, and while it is traced the shape, of `like`."""
+    result: Tensor = torch.onnx.ops.symbolic(
+        name,
+        inputs,
+        attrs=attributes,
+        dtype=like.dtype,
+        shape=tuple(like.shape),
         version=OPSET,
     )
-    return found
+    return result
 
 
-def recur(gru: nn.Module, x: Tensor, state: Tensor, videos: int) -> tuple[Tensor, Tensor]:
+def recur(gru: nn.Module, x: Tensor, state: Tensor, src: Tensor) -> tuple[Tensor, Tensor]:
     """`HalfRecurrent`: the second half of the channels through the ConvGRU, frame by frame."""
     kept, half = torch.chunk(x, 2, dim=1)
-    by_frame = half.reshape(videos, -1, half.size(1), half.size(2), half.size(3)).transpose(0, 1)
-    start: Tensor = torch.onnx.ops.symbolic(
-        "Expand",
-        (state, shape_of(by_frame, 1, 5)),
-        dtype=state.dtype,
-        shape=tuple(by_frame.shape[1:]),
-        version=OPSET,
+    by_video = operator(
+        "Reshape",
+        [half, torch.cat([shape_of(src, 0, 2), shape_of(half, 1, 4)])],
+        like=half.reshape(src.size(0), src.size(1), *half.shape[1:]),
     )
+    by_frame = by_video.transpose(0, 1)
+    start = operator("Expand", [state, shape_of(by_frame, 1, 5)], like=by_frame[0])
 
     def step(h: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
         gates = gru.ih(torch.cat([frame, h], dim=1))  # type: ignore[operator]
@@ -158,4 +163,5 @@ def recur(gru: nn.Module, x: Tensor, state: Tensor, videos: int) -> tuple[Tensor
         return h, h.clone()
 
     last, outputs = scan(step, start, by_frame, dim=0)
-    return torch.cat([kept, outputs.transpose(0, 1).flatten(0, 1)], dim=1), last
+    joined = operator("Reshape", [outputs.transpose(0, 1), shape_of(half, 0, 4)], like=half)
+    return torch.cat([kept, joined], dim=1), last

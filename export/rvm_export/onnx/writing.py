@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +13,10 @@ from rvm_export.network import MattingNetwork
 from rvm_export.onnx.packages import OPSET
 from rvm_export.wire import STATES_IN, STATES_OUT, Precision
 
-# Any sizes would do: all of them are free in the file. No two may be alike, nor be 1, or the
-# exporter takes them for one, or for a constant.
+# Of [N,C,h,w] and [B,T,C,h,w]: what weights decide, and no video.
+_CHANNEL_AXIS = {4: 1, 5: 2}
+
+# Sizes to trace with; any would do, as all of them are free in the file.
 _VIDEOS, _FRAMES, _HEIGHT, _WIDTH = 2, 3, 64, 96
 
 
@@ -30,43 +33,46 @@ def onnx_file(network: MattingNetwork, precision: Precision) -> bytes:
     from rvm_export.onnx.graph import joined
     from rvm_export.onnx.working_size import WorkingSize
 
-    example, free = _example(network, precision)
     with quiet(), torch.no_grad():
-        traced = torch.export.export(
-            WorkingSize(network, precision.dtype).eval(),
-            example,
-            dynamic_shapes=free,
-            strict=False,
-        )
         program = torch.onnx.export(
-            traced,
-            (),
+            WorkingSize(network, precision.dtype).eval(),
+            _example(network, precision),
             input_names=["image", *STATES_IN, "src"],
             output_names=["y", "a", "b", *STATES_OUT],
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
+            optimize=False,
         )
     assert program is not None
+    _forget_sizes(program.model.graph)
+    program.optimize()
     written: bytes = joined(program.model_proto, precision).SerializeToString(deterministic=True)
     return written
 
 
-def _example(
-    network: MattingNetwork, precision: Precision
-) -> tuple[tuple[Tensor, ...], tuple[dict[int, object], ...]]:
-    """Inputs of `WorkingSize` to trace it with, and which of their sizes are free."""
-    any_size = torch.export.Dim.AUTO
+def _example(network: MattingNetwork, precision: Precision) -> tuple[Tensor, ...]:
+    """Inputs of `WorkingSize` to trace it with, of any sizes."""
     states, height, width = [], _HEIGHT, _WIDTH
     for channels in network.state_channels:
         height, width = (height + 1) // 2, (width + 1) // 2
         states.append(torch.zeros(_VIDEOS, channels, height, width, dtype=precision.dtype))
     image = torch.zeros(_VIDEOS * _FRAMES, 3, _HEIGHT, _WIDTH)
     src = torch.zeros(_VIDEOS, _FRAMES, 5, 7, 3, dtype=torch.uint8)
-    of_image = {0: any_size, 2: any_size, 3: any_size}
-    # A state may also be the start, [1,1,1,1]: even its channels are free.
-    of_state = dict.fromkeys(range(4), any_size)
-    return (image, *states, src), (of_image, *[of_state] * 4, of_state)
+    return (image, *states, src)
+
+
+def _forget_sizes(graph: Any) -> None:
+    """Take the example's sizes out of a graph, before constants are worked out from them."""
+    for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
+        if value.shape is not None and len(value.shape) > 1:
+            channels = _CHANNEL_AXIS.get(len(value.shape))
+            sizes = [size if axis == channels else None for axis, size in enumerate(value.shape)]
+            value.shape = type(value.shape)(sizes)
+    for node in graph:
+        for attribute in node.attributes.values():
+            if attribute.type.name == "GRAPH":
+                _forget_sizes(attribute.as_graph())
 
 
 @contextmanager
