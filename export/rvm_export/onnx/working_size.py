@@ -17,8 +17,6 @@ from rvm_export.network import (
 )
 from rvm_export.onnx.packages import OPSET
 
-States = tuple[Tensor, Tensor, Tensor, Tensor]
-
 
 class WorkingSize(nn.Module):
     """From the image at the working size to A and b of the refiner, and the states.
