@@ -20,7 +20,7 @@ from rvm_export.verify.goldens import RESNET50_SEED, SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.npm import INT8_SHA256
 from rvm_export.weights.weights import Source, Weights, fetch_weights
-from rvm_export.wire import KINDS, Format, Layout, ModelKind, Precision, Variant
+from rvm_export.wire import KINDS, ONNX_KINDS, Format, Layout, ModelKind, Precision, Variant
 
 ROOT = Path(__file__).parents[1]
 
@@ -163,7 +163,7 @@ def _export_key() -> str:
     digest = hashlib.sha256(f"{torch.__version__} {INT8_SHA256}".encode())
     sources = [
         *(ROOT / "export").rglob("*.py"),
-        *(packaged_folder(kind) / "config.pbtxt" for kind in KINDS),
+        *(packaged_folder(kind) / "config.pbtxt" for kind in (*KINDS, *ONNX_KINDS)),
     ]
     for source in sorted(sources):
         digest.update(sha256_of(source).encode())

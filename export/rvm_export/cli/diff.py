@@ -14,6 +14,7 @@ from rvm_export.cli.shared import (
     models_of,
     one_line_errors,
     repository_option,
+    say,
 )
 from rvm_export.compare import (
     LEVELS,
@@ -37,6 +38,7 @@ from rvm_export.weights import Weights, read_weights, weights_again
 
 # Rows of a table: more frames than that are summed up, and the worst are shown.
 _MOST_ROWS = 12
+_FRAMES_A_WORD = 100
 
 
 @click.command()
@@ -84,13 +86,18 @@ def diff(
         check_device(device)
         clips = [video_clip(clip)] if clip else golden_clips()
         one, other = _sides((a, b), repository, checkpoint, device)
-        comparison = compare(one, other, clips, most_alpha)
+        comparison = compare(one, other, clips, most_alpha, _say_now_and_then)
         _print(comparison)
         if picture is not None:
             write_picture(picture, comparison.worst)
         if json_file is not None:
             _write_json(json_file, comparison)
         comparison.check()
+
+
+def _say_now_and_then(frames: int) -> None:
+    if frames % _FRAMES_A_WORD == 0:
+        say(f"{frames} frames are compared")
 
 
 def _sides(

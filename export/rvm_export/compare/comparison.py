@@ -10,7 +10,7 @@ from rvm_export.compare.clips import Clip
 from rvm_export.compare.sides import Side
 from rvm_export.errors import DifferenceError, UsageError, VerificationError, in_one_line
 from rvm_export.verify import TOLERANCES, Matte
-from rvm_export.wire import Layout, Precision
+from rvm_export.wire import Layout
 
 # Levels of 0..255: what rounding does; what an eye may see side by side; what it sees.
 LEVELS = (1, 2, 8)
@@ -169,10 +169,7 @@ def _rank(where: Where) -> tuple[float, ...]:
 
 
 def _allowed(a: Side, b: Side) -> float:
-    coarser = max(
-        (a.subject.precision, b.subject.precision), key=lambda p: TOLERANCES[Precision(p)].pha_max
-    )
-    return TOLERANCES[coarser].pha_max
+    return max(TOLERANCES[side.subject.precision].pha_max for side in (a, b))
 
 
 def _says(side: Side) -> str:

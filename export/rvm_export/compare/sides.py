@@ -43,7 +43,7 @@ def find_version(name: str, repositories: list[Repository]) -> Found:
         UsageError: there is none.
         RepositoryError: it has no manifest.
     """
-    if name.isdigit():
+    if name.isascii() and name.isdigit():
         return _numbered(int(name), repositories)
     for folder in (*(r.path / name for r in repositories[:1]), Path(name)):
         if folder.is_dir():

@@ -135,6 +135,12 @@ def test_the_picture_shows_where(tmp_path: Path) -> None:
     assert picture[3, WIDTH + 4].tolist() == [255, 255, 255]
 
 
+def test_a_picture_that_cannot_be_written() -> None:
+    found = compare(side("a", lambda _: flat(1)), side("b", lambda _: flat(1)), [clip(1)], None)
+    with pytest.raises(UsageError, match=r"--picture: cannot write /sys/where\.png"):
+        write_picture(Path("/sys/where.png"), found.worst)
+
+
 def test_one_level_is_seen_and_more_is_brighter() -> None:
     colours = heat(np.array([[0, 1, 4, 16, 255]], np.uint8))[0].astype(int)
     brightness = colours.sum(-1)
