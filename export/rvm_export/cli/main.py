@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from rvm_export.cli.evaluate import evaluate, make_dataset
 from rvm_export.cli.make import export, verify
 from rvm_export.cli.versions import list_versions
 
@@ -24,5 +25,5 @@ def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-for command in (export, verify, list_versions):
+for command in (export, verify, list_versions, evaluate, make_dataset):
     main.add_command(command)
