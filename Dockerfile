@@ -105,6 +105,7 @@ ENV PATH=/opt/rvm/venv/bin:${PATH} \
     RVM_CACHE_DIR=/tmp/rvm-triton \
     RVM_REQUIRE_GPU=true \
     RVM_SERVER_READY_TIMEOUT_S=600 \
+    RVM_MODEL_CONTROL=explicit \
     RVM_GRPC_PORT=8001 \
     RVM_HTTP_PORT=8000 \
     RVM_METRICS_PORT=8002 \

@@ -7,7 +7,7 @@ from bench.clips import SIZES
 from rvm_client.machine import Hardware
 from rvm_client.matte import frames_per_request, shared_room_bytes
 from rvm_client.pixels import RGB
-from rvm_client.server import newest_version
+from rvm_client.server import active_version
 from rvm_client.wire import MODEL_NAME
 from rvm_export.repository.manifest import Manifest
 
@@ -46,7 +46,7 @@ class BenchSettings:
     @property
     def version_folder(self) -> Path:
         """The version that Triton would serve."""
-        version = newest_version(self.repository, MODEL_NAME)
+        version = active_version(self.repository, MODEL_NAME)
         return self.repository / MODEL_NAME / str(version)
 
     @property

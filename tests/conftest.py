@@ -12,11 +12,11 @@ from tests.support.commands import invoke
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cli import main as rvm_export
 from rvm_export.config import cache_folder
+from rvm_export.hashes import sha256_of
 from rvm_export.repository.config_pbtxt import packaged_folder
 from rvm_export.repository.repository import Repository
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
-from rvm_export.weights.cache import sha256_of
 from rvm_export.weights.npm import INT8_SHA256
 from rvm_export.weights.weights import Source, Weights, fetch_weights
 from rvm_export.wire import KINDS, Layout, ModelKind, Precision

@@ -19,7 +19,7 @@ from bench.gpu_check.lines import Check, CheckFailedError, Outcome, measured, no
 from bench.gpu_check.subject import LAYOUTS, Subject, address_of
 from bench.serving import request, start_server
 from rvm_client.matte import ChunkShape, MattingModel, Request, check_golden_frames
-from rvm_client.matte.transport import ModelAddress
+from rvm_client.matte.served import ModelAddress
 from rvm_client.server import TritonServer
 from rvm_export.config import cache_folder
 from rvm_export.verify import verification, yuv_reference
@@ -203,7 +203,9 @@ class _ServedModel:
                 triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
             )
             inputs[-1].set_data_from_numpy(np.ascontiguousarray(array))
-        answer = self._address.connection.infer(Request(self._address.name, inputs))
+        answer = self._address.connection.infer(
+            Request(self._address.name, self._address.version, inputs)
+        )
         fgr, pha, r1, r2, r3, r4 = (torch.tensor(answer.as_numpy(name)) for name in OUTPUTS)
         return fgr, pha, r1, r2, r3, r4
 

@@ -11,7 +11,7 @@ from bench.settings import BenchSettings
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerError
 from rvm_client.matte import MattingModel
-from rvm_client.matte.transport import ModelAddress
+from rvm_client.matte.served import ModelAddress
 from rvm_client.pixels import I420, RGB, PixelLayout, yuv_to_rgb
 from rvm_client.server import TritonServer
 from rvm_export.wire import Layout, ModelKind, Precision

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     grpc_port: Port = Field(default=0, validation_alias="RVM_GRPC_PORT")
     http_port: Port = Field(default=0, validation_alias="RVM_HTTP_PORT")
     """The ports of the worker's own server; 0: any free one."""
+    model_control: Literal["none", "explicit"] = Field(
+        default="none", validation_alias="RVM_MODEL_CONTROL"
+    )
+    """explicit: versions can be loaded and unloaded while a server of ours runs."""
     triton_log_verbose: int = Field(
         default=0, ge=0, le=2, validation_alias="RVM_TRITON_LOG_VERBOSE"
     )

@@ -14,6 +14,7 @@
           GpuLostError            its GPU failed, and fails all later requests
         ServerBusyError         it has as many requests as it takes
         AccessError             it lets this client not in
+        NotServedError          it has no such model, or not that version of it
         InferenceError          it refused or failed a request
           GpuMemoryError          the GPU's memory ran out; fewer frames may fit
       OutputError        the result could not be encoded or written
@@ -112,6 +113,10 @@ class ServerBusyError(ServerError):
 
 class AccessError(ServerError):
     """The Triton server wants a token or another one, or its certificate is not trusted."""
+
+
+class NotServedError(ServerError):
+    """The Triton server has no such model, or no more of the version that a video began with."""
 
 
 class InferenceError(ServerError):

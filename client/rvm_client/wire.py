@@ -26,6 +26,8 @@ TO_RGB = "to_rgb"
 FROM_RGB = "from_rgb"
 FGR = "fgr"
 PHA = "pha"
+# The parameter of a model's config that says which version a new video begins with.
+ACTIVE_VERSION = "active_version"
 STATE_INPUTS = ("r1i", "r2i", "r3i", "r4i")
 STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")
 INPUTS = (SRC, *STATE_INPUTS, DOWNSAMPLE_RATIO)

@@ -55,7 +55,8 @@ export class MattingSession {
     const connection = new TritonConnection(address, options);
     try {
       const metadata = await connection.modelMetadata({ name: MODEL });
-      return new MattingSession(connection, metadata, {
+      const { config } = await connection.modelConfig({ name: MODEL });
+      return new MattingSession(connection, metadata, config, {
         width,
         height,
         downsampleRatio: downsampleRatio ?? fittingRatio(width, height),
@@ -68,7 +69,7 @@ export class MattingSession {
   }
 
   /** Use `connect`. */
-  constructor(connection, metadata, video) {
+  constructor(connection, metadata, config, video) {
     const state = metadata.inputs.find(({ name }) => name === 'r1i');
     if (!(state?.datatype in STATE_BYTES)) {
       throw new TritonError(
@@ -77,8 +78,8 @@ export class MattingSession {
       );
     }
     this.#connection = connection;
-    // The newest of those served. It is sent with each request: a video never mixes versions.
-    this.#version = String(Math.max(...metadata.versions.map(Number)));
+    // It is sent with each request: a video never mixes versions.
+    this.#version = activeVersion(metadata, config);
     this.#stateDatatype = state.datatype;
     this.#video = video;
     this.reset();
@@ -177,6 +178,14 @@ export class MattingSession {
 }
 
 /** The ratio at which the longer side has at most 512 pixels. */
+/** The version that a new video begins with: the one that the config names, or the highest. */
+function activeVersion(metadata, config) {
+  const named = config.parameters?.active_version?.string_value;
+  return metadata.versions.includes(named)
+    ? named
+    : String(Math.max(...metadata.versions.map(Number)));
+}
+
 function fittingRatio(width, height) {
   return Math.min(512 / Math.max(width, height), 1);
 }

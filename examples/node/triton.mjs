@@ -70,6 +70,15 @@ export class TritonConnection {
   }
 
   /**
+   * @param {object} request ModelConfigRequest
+   * @returns {Promise<object>} ModelConfigResponse
+   * @throws {TritonError}
+   */
+  modelConfig(request) {
+    return this.#call('ModelConfig', request);
+  }
+
+  /**
    * @param {object} request ModelInferRequest
    * @returns {Promise<object>} ModelInferResponse
    * @throws {TritonError}

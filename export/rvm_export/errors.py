@@ -7,6 +7,7 @@
         SourceError        a place to fetch them from failed
       VerificationError  the exported model does not compute what it must
       RepositoryError    the model repository cannot be read or written
+      RolloutError       a server does not take a version
 
 A message is one sentence that names the value and the likely fix.
 """
@@ -48,3 +49,9 @@ class RepositoryError(ExportError):
     """The model repository cannot be read or written."""
 
     exit_code = 5
+
+
+class RolloutError(ExportError):
+    """A server does not take a version; what it served before, it serves on."""
+
+    exit_code = 6

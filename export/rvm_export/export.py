@@ -10,6 +10,7 @@ import torch
 
 from rvm_export import script
 from rvm_export.errors import UsageError, VerificationError
+from rvm_export.hashes import sha256_of
 from rvm_export.repository import (
     MODEL_FILE,
     Manifest,
@@ -30,7 +31,7 @@ from rvm_export.verify import (
     seeded_network,
     write_golden_frame,
 )
-from rvm_export.weights import Say, Weights, sha256_of
+from rvm_export.weights import Say, Weights
 from rvm_export.wire import Layout, ModelKind, Precision
 
 
@@ -151,7 +152,7 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
     check_device(device)
     folder = repository.version_folder(version)
     manifest = Manifest.read(folder)
-    _check_hash(folder / MODEL_FILE, manifest)
+    manifest.check_hash(folder / MODEL_FILE)
     try:
         model = script.load(folder / MODEL_FILE, device)
         subject = Subject(model, repository.kind.layout, manifest.precision, device)
@@ -162,12 +163,3 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
     except RuntimeError as exc:
         raise VerificationError(f"{folder / MODEL_FILE} does not run: {exc}") from exc
     return manifest
-
-
-def _check_hash(path: Path, manifest: Manifest) -> None:
-    if not path.is_file():
-        raise VerificationError(f"there is no {path}")
-    if (actual := sha256_of(path)) != manifest.model_sha256:
-        raise VerificationError(
-            f"{path} has the SHA-256 {actual}, but its manifest says {manifest.model_sha256}"
-        )

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 STATES_IN = ("r1i", "r2i", "r3i", "r4i")
 STATES_OUT = ("r1o", "r2o", "r3o", "r4o")
@@ -14,6 +16,13 @@ class Variant(str, Enum):
     """Which encoder the network has. Each has weights of its own, and versions of its own."""
 
     MOBILENETV3 = "mobilenetv3"
+
+
+class Refiner(str, Enum):
+    """How the matte gets from the working size to full resolution."""
+
+    DEEP = "deep_guided_filter"
+    FAST = "fast_guided_filter"
 
 
 class Layout(str, Enum):
@@ -54,8 +63,11 @@ class Precision(str, Enum):
     FP16 = "fp16"
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> "torch.dtype":
         """PyTorch's name for it."""
+        # Versions are rolled out where no PyTorch is.
+        import torch
+
         return torch.float32 if self is Precision.FP32 else torch.float16
 
     @property

@@ -20,6 +20,7 @@ FOLDER = ROOT / ".runpod"
 # Settings of the image itself or of development: nobody who deploys from the Hub has use for them.
 NOT_FOR_THE_HUB = {
     "RVM_MODEL_REPOSITORY",
+    "RVM_MODEL_CONTROL",
     "RVM_CACHE_DIR",
     "RVM_TRITONSERVER",
     "RVM_TRITON_URL",

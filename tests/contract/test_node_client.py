@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2
 from tests.support.certificates import Authority
 from tests.support.gateway import Gateway, serving
 from tests.support.node import copy_example, node_program
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import model_config_pb2, service_pb2
 
 from rvm_client.matte import MattingModel
 from rvm_client.server import ServerOptions, TritonServer
@@ -190,15 +190,18 @@ def test_the_protocol_is_that_of_triton(client: NodeClient) -> None:
     ]
     theirs = descriptor_pb2.FileDescriptorProto()
     service_pb2.DESCRIPTOR.CopyToProto(theirs)
+    config = descriptor_pb2.FileDescriptorProto()
+    model_config_pb2.DESCRIPTOR.CopyToProto(config)
     (proto,) = [file for file in ours if file.package == theirs.package]
-    messages = {message.name: message for message in theirs.message_type}
-    assert len(proto.message_type) == 4
+    messages = {message.name: message for message in (*config.message_type, *theirs.message_type)}
+    assert len(proto.message_type) == 8
     for message in proto.message_type:
         assert_within(message, messages[message.name])
     (service,), (known,) = proto.service, theirs.service
     assert service.name == known.name
     methods = {method.name: method for method in known.method}
-    assert [method.name for method in service.method] == ["ModelMetadata", "ModelInfer"]
+    used = ["ModelMetadata", "ModelConfig", "ModelInfer"]
+    assert [method.name for method in service.method] == used
     for method in service.method:
         same = methods[method.name]
         assert type_name(method.input_type) == type_name(same.input_type)
@@ -213,11 +216,11 @@ def assert_within(ours: Any, theirs: Any) -> None:
         same = known[field.name]
         assert (field.number, field.type, field.label) == (same.number, same.type, same.label)
         assert type_name(field.type_name) == type_name(same.type_name)
-    nested = {message.name: message for message in theirs.nested_type}
+    nested = {type_name(message.name): message for message in theirs.nested_type}
     for message in ours.nested_type:
-        assert_within(message, nested[message.name])
+        assert_within(message, nested[type_name(message.name)])
 
 
 def type_name(name: str) -> str:
-    """The name of a type without that of its package."""
-    return name.rpartition(".")[2]
+    """The name of a type without that of its package, however a map's entries are called."""
+    return name.rpartition(".")[2].removesuffix("Entry")

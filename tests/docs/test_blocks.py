@@ -144,7 +144,10 @@ def known_variables() -> set[str]:
 def parse_flags(program: click.Command, arguments: list[str]) -> None:
     """As the command would: it refuses what it does not know."""
     if isinstance(program, click.Group):
-        program, arguments = program.commands[arguments[0]], arguments[1:]
+        name, *arguments = arguments
+        command = program.get_command(click.Context(program), name)
+        assert command is not None, name
+        program = command
     program.make_context("docs", list(arguments))
 
 

@@ -270,7 +270,7 @@ def test_the_model_stays_the_same_for_a_video(
         servers = TwoServers(supervisor.address.url, other.url)
         with (
             MattingModel(servers) as model,
-            pytest.raises(ServerError, match="came back without version 1"),
+            pytest.raises(ServerError, match="no version 1 of"),
         ):
             matte(clip, tmp_path / "out.webm", model, strike)
 

@@ -10,7 +10,7 @@ import click
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError
 from rvm_client.machine import stop_on_signals
-from rvm_client.server import ServerOptions, Supervisor, TritonServer, newest_version
+from rvm_client.server import ServerOptions, Supervisor, TritonServer, active_version
 
 PORT = click.IntRange(0, 65535)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,6 +37,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder with the model.  [default: RVM_MODEL_REPOSITORY]",
 )
+@click.option(
+    "--model-control",
+    type=click.Choice(["none", "explicit"]),
+    help="explicit: versions can be rolled out while it runs.  [default: RVM_MODEL_CONTROL]",
+)
 @click.option("--verbose", is_flag=True, help="Show the server's log on stderr.")
 def main(
     grpc_port: int,
@@ -49,6 +54,7 @@ def main(
     tls_certificate: Path | None,
     tls_key: Path | None,
     model_repository: Path | None,
+    model_control: str | None,
     verbose: bool,
 ) -> None:
     """Serve the matting model with Triton until Ctrl-C or SIGTERM.
@@ -65,6 +71,7 @@ def main(
                 "triton_token_file": token_file or settings.triton_token_file,
                 "triton_certificate_file": tls_certificate or settings.triton_certificate_file,
                 "triton_key_file": tls_key or settings.triton_key_file,
+                "model_control": model_control or settings.model_control,
             }
         )
         options = replace(
@@ -101,7 +108,7 @@ def serve(options: ServerOptions, request_timeout_s: float) -> None:
 def ready_line(server: TritonServer) -> str:
     """Where the server answers, and what it serves."""
     options = server.options
-    version = newest_version(options.model_repository, options.model_name)
+    version = active_version(options.model_repository, options.model_name)
     return (
         f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, metrics {server.metrics_url}, "
         f"model {options.model_name} version {version}"

@@ -51,8 +51,9 @@ class BaseSession:
 
     @property
     def model_version(self) -> str:
-        """The version of the model there."""
-        return self._opened.model.version
+        """The version of the model there: that of the video, once it has begun."""
+        scene = self._opened
+        return scene.chunks.model_version if scene.is_open else scene.model.version
 
     @property
     def transport(self) -> str | None:

@@ -3,9 +3,10 @@
 from rvm_client.matte.chunk_size import frames_per_request
 from rvm_client.matte.connection import AsyncConnection, Connection, Request
 from rvm_client.matte.endpoint import Credentials
-from rvm_client.matte.fitness import check_golden_frames
+from rvm_client.matte.fitness import check_golden_frame, check_golden_frames
 from rvm_client.matte.model import MattingModel, probe_within
 from rvm_client.matte.remote import RemoteServers
+from rvm_client.matte.served import ModelAddress, find_version
 from rvm_client.matte.session import ChunkSession, Label
 from rvm_client.matte.shared_region import shared_room_bytes
 from rvm_client.matte.transport import ChunkShape
@@ -19,9 +20,12 @@ __all__ = [
     "Credentials",
     "Label",
     "MattingModel",
+    "ModelAddress",
     "RemoteServers",
     "Request",
+    "check_golden_frame",
     "check_golden_frames",
+    "find_version",
     "frames_per_request",
     "probe_within",
     "shared_room_bytes",

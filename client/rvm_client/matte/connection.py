@@ -3,7 +3,7 @@
 import queue
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from rvm_client.errors import (
     GpuMemoryError,
     InferenceError,
     ModelProcessError,
+    NotServedError,
     ServerBusyError,
     ServerError,
     ServerSilentError,
@@ -27,8 +28,9 @@ from rvm_client.errors import (
 )
 from rvm_client.matte.endpoint import Credentials, Endpoint
 
-# For what a server that lives answers at once.
+# For what a server that lives answers at once, and for a load with its warm-up.
 _CONTROL_TIMEOUT_S = 10.0
+_LOAD_TIMEOUT_S = 600.0
 # How often a request looks whether it should stop, and how long it may then go on: a server that
 # still works on frames in shared memory does not let go of the memory.
 _POLL_S = 0.1
@@ -39,6 +41,8 @@ _GPU_FAILURES = (
     (re.compile(r"CUDA out of memory|CUDA error: out of memory"), GpuMemoryError),
     (re.compile(r"CUDA error|cuDNN|CUBLAS|device-side assert"), GpuLostError),
 )
+# What Triton says of a version that was unloaded, or never was there.
+_NOT_SERVED = re.compile(r"unknown model|is not ready|is not at ready state")
 # What Triton's Python backend says when its process has died. The server stays "ready".
 _DEAD_PROCESS = re.compile(r"Stub process .* is not healthy")
 # What Triton says when a request finds the queue full, or waited there for too long.
@@ -59,6 +63,7 @@ class Request:
     """One inference request, ready to be sent; it may be sent again."""
 
     model_name: str
+    model_version: str
     inputs: Sequence[triton.InferInput]
     outputs: Sequence[triton.InferRequestedOutput] | None = None
     """None: all, in the answer."""
@@ -149,6 +154,41 @@ class Connection(Closing):
             answer = self._client.get_model_config(model_name, **self._control)
         return answer.config
 
+    def load(
+        self,
+        model_name: str,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float = _LOAD_TIMEOUT_S,
+    ) -> None:
+        """Load a model, or its versions anew: as its repository has it, or from what is given.
+
+        Args:
+            model_name: of the model; where it cannot be loaded, what was served is served on.
+            config: a ModelConfig as JSON, in place of the repository's.
+            files: contents by "file:VERSION/NAME", in place of the repository's.
+            timeout_s: limit for the load and the warm-up.
+        """
+        with self._failing_clearly():
+            self._client.load_model(
+                model_name,
+                headers=self._headers,
+                config=config,
+                files=files,
+                client_timeout=timeout_s,
+            )
+
+    def unload(self, model_name: str) -> None:
+        """End all versions of a model, once their requests are done."""
+        with self._failing_clearly():
+            self._client.unload_model(model_name, **self._control)
+
+    def last_inferences_s(self, model_name: str) -> dict[str, float]:
+        """When each loaded version did its last request, by the server's clock; 0: never."""
+        with self._failing_clearly():
+            statistics = self._client.get_inference_statistics(model_name, **self._control)
+        return {each.version: each.last_inference / 1000 for each in statistics.model_stats}
+
     def regions(self) -> list[str]:
         """The names of the shared memory regions that the server maps."""
         with self._failing_clearly():
@@ -226,6 +266,7 @@ class _Pace:
 def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
     return {
         "model_name": request.model_name,
+        "model_version": request.model_version,
         "inputs": request.inputs,
         "outputs": request.outputs,
         "request_id": request.request_id,
@@ -258,15 +299,16 @@ def from_triton(
             f"the certificate of the Triton server at {url} is not trusted, or is one for another "
             f"name; name the file of its authority in RVM_TRITON_CA_FILE: {message}"
         )
-    if "UNAVAILABLE" in status and "is not ready" not in message:
+    is_served = "NOT_FOUND" not in status and not _NOT_SERVED.search(message)
+    if "UNAVAILABLE" in status and is_served:
         return ServerUnreachableError(
             f"no Triton server answers at {url}; start one with rvm-serve, or check the "
             f"address and the port (it must be the gRPC port): {message}"
         )
     if "DEADLINE_EXCEEDED" in status:
         return ServerSilentError(f"the Triton server at {url} did not answer in time: {message}")
-    if "NOT_FOUND" in status or "unknown model" in message or "is not ready" in message:
-        return ServerError(f"the Triton server at {url} does not serve the model: {message}")
+    if not is_served:
+        return NotServedError(f"the Triton server at {url} does not serve the model: {message}")
     if _DEAD_PROCESS.search(text):
         return ModelProcessError(
             f"the process that runs the model for the Triton server at {url} has died, which is "

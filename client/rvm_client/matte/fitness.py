@@ -15,7 +15,8 @@ import numpy.typing as npt
 from rvm_client import wire
 from rvm_client.errors import ServerError
 from rvm_client.matte.model import MattingModel
-from rvm_client.matte.transport import ModelAddress
+from rvm_client.matte.served import ModelAddress
+from rvm_client.matte.transport import send_arrays
 
 _LOG = logging.getLogger(__name__)
 _FILE_NAME = "golden.npz"
@@ -34,7 +35,7 @@ def check_golden_frames(model: MattingModel, repository: Path) -> None:
     for address in model.addresses:
         file = repository / address.name / address.version / _FILE_NAME
         if file.is_file():
-            _check(model, address, file)
+            check_golden_frame(address, file)
         else:
             _LOG.warning(
                 "The model %s, version %s, has no golden frame to check it by",
@@ -43,9 +44,19 @@ def check_golden_frames(model: MattingModel, repository: Path) -> None:
             )
 
 
-def _check(model: MattingModel, address: ModelAddress, file: Path) -> None:
+def check_golden_frame(address: ModelAddress, file: Path) -> None:
+    """Send one model its golden frame.
+
+    Args:
+        address: of the model.
+        file: the `golden.npz` that was exported with it.
+
+    Raises:
+        ServerError: as `check_golden_frames`.
+    """
     arrays = _read(file)
-    fgr, pha = model.send(address, {name: arrays[name] for name in _inputs(address)})
+    inputs = {name: arrays[name] for name in wire.YUV_INPUTS if name in arrays}
+    fgr, pha = send_arrays(address, inputs)
     alpha_max, alpha_mean = _apart(pha, arrays[wire.PHA])
     colour_max, colour_mean = _apart(fgr, arrays[wire.FGR])
     mean = max(alpha_mean, colour_mean)
@@ -65,10 +76,6 @@ def _read(file: Path) -> dict[str, npt.NDArray[Any]]:
             return dict(golden)
     except (OSError, ValueError, zipfile.BadZipFile) as exc:
         raise ServerError(f"{file} is damaged; export the version again: {exc}") from exc
-
-
-def _inputs(address: ModelAddress) -> tuple[str, ...]:
-    return wire.YUV_INPUTS if address.name == wire.YUV_MODEL_NAME else wire.INPUTS
 
 
 def _apart(actual: npt.NDArray[np.uint8], expected: npt.NDArray[np.uint8]) -> tuple[int, float]:

@@ -4,37 +4,34 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from rvm_client import wire
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
 from rvm_client.errors import (
     GpuLostError,
+    NotServedError,
     ServerBusyError,
-    ServerError,
     ServerLostError,
     UsageError,
 )
 from rvm_client.matte.connection import Connection
 from rvm_client.matte.endpoint import Credentials, is_on_this_machine
 from rvm_client.matte.remote import RemoteServers
+from rvm_client.matte.served import ModelAddress, find_version, models_of
 from rvm_client.matte.session import ChunkSession, Label
 from rvm_client.matte.shared_region import SharedMemoryError
 from rvm_client.matte.transport import (
     ChunkShape,
     GrpcTransport,
-    ModelAddress,
     SharedMemoryTransport,
     State,
     Transport,
     constant_inputs,
     infer_by_value,
-    send_arrays,
     start_states,
 )
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
@@ -42,7 +39,6 @@ from rvm_client.server import ServerAddress, ServerSupply
 
 _LOG = logging.getLogger(__name__)
 
-_STATE_DTYPES = ("FP32", "FP16")
 _LOSSES_COUNT_FOR_S = 600.0
 # What a small request carries: the encoder's four steps down leave 2 pixels of it.
 _PROBE_PIXELS = 32
@@ -50,7 +46,6 @@ _LAYOUTS: dict[str, PixelLayout] = {
     wire.MODEL_NAME: RGB,
     wire.YUV_MODEL_NAME: I420(to_rgb=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))),
 }
-_INPUTS = {wire.MODEL_NAME: wire.INPUTS, wire.YUV_MODEL_NAME: wire.YUV_INPUTS}
 
 
 class MattingModel(Closing):
@@ -58,6 +53,7 @@ class MattingModel(Closing):
 
     A server may have the model for YUV planes beside the one for RGB, which all have. Where the
     server is lost, its replacement gets the request that was lost: frames and states are ours.
+    A session keeps the version of the model that it began with; the next one asks again.
 
     Args:
         server: HOST:PORT of Triton's gRPC endpoint, several of them, or where servers come from.
@@ -128,7 +124,7 @@ class MattingModel(Closing):
 
     @property
     def version(self) -> str:
-        """The version of the model for RGB that is served."""
+        """The version of the model for RGB with which a session would begin, when last asked."""
         return self._models[RGB.name].version
 
     @property
@@ -149,16 +145,6 @@ class MattingModel(Closing):
     def addresses(self) -> list[ModelAddress]:
         """The models of the server that keep the wire contract."""
         return list(self._models.values())
-
-    def send(
-        self, address: ModelAddress, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> tuple[UInt8Array, UInt8Array]:
-        """One request of all inputs by name: fgr as src, and pha [B,T,H,W,1].
-
-        Raises:
-            ServerError: the server refused or failed the request, or has gone.
-        """
-        return send_arrays(address, arrays)
 
     def probe(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Let each model do a small request.
@@ -188,7 +174,8 @@ class MattingModel(Closing):
         """A new video: empty recurrent state.
 
         With the shape of the largest chunk given, frames go through shared memory where that
-        is possible, and in gRPC messages otherwise.
+        is possible, and in gRPC messages otherwise. The session is of the version that is active
+        now, to its end.
 
         Args:
             downsample_ratio: 0 < ratio <= 1.
@@ -197,10 +184,15 @@ class MattingModel(Closing):
             queue_depth: chunks that wait before the model, and results that wait behind it.
             room_bytes: the most shared memory to take; None: what there is.
             label: what its requests say of themselves.
+
+        Raises:
+            ServerError: the server has gone, or serves the model no more.
         """
+        self._refresh()
+        began_with = self._models[layout.name]
 
         def open_transport() -> Transport:
-            model = self._models[layout.name]
+            model = self._still_served(began_with)
             if largest_chunk is not None and is_on_this_machine(self.url):
                 try:
                     return SharedMemoryTransport(
@@ -219,7 +211,7 @@ class MattingModel(Closing):
         return ChunkSession(
             self,
             open_transport,
-            self._models[layout.name].version,
+            began_with.version,
             label=label,
             # Who is live has no use for what comes late.
             busy_s=0.0 if label.is_live else self._busy_s,
@@ -274,6 +266,26 @@ class MattingModel(Closing):
             except ServerLostError as again:
                 lost = again
 
+    def _refresh(self) -> None:
+        """Ask which versions are active now."""
+        try:
+            self._models = models_of(self._connection)
+        except ServerLostError as lost:
+            self.recover(lost)
+
+    def _still_served(self, began_with: ModelAddress) -> ModelAddress:
+        """The same version on the server that is there now: a video never mixes versions."""
+        if began_with.connection is self._connection:
+            return began_with
+        found = find_version(self._connection, began_with.name, began_with.version)
+        if found is None or found.state_dtype != began_with.state_dtype:
+            raise NotServedError(
+                f"the Triton server at {self._connection.url} has no version {began_with.version} "
+                f"of {began_with.name} with {began_with.state_dtype} states, with which the video "
+                "was begun; begin it again"
+            )
+        return found
+
     def _count_loss(self) -> int:
         now_s = time.monotonic()
         self._losses_s.append(now_s)
@@ -304,27 +316,11 @@ class MattingModel(Closing):
             address.url, self._request_timeout_s, self._credentials
         )
         try:
-            models = {RGB.name: _find(connection, wire.MODEL_NAME)}
-            if connection.is_served(wire.YUV_MODEL_NAME):
-                models[I420.name] = _find(connection, wire.YUV_MODEL_NAME)
-            self._check_same(models)
+            models = models_of(connection)
         except BaseException:
             connection.close()
             raise
         self._models = models
-
-    def _check_same(self, models: Mapping[str, ModelAddress]) -> None:
-        """A video never mixes versions."""
-        for layout, before in self._models.items():
-            now = models.get(layout)
-            if now is None or (now.version, now.state_dtype) != (
-                before.version,
-                before.state_dtype,
-            ):
-                raise ServerError(
-                    f"the Triton server at {self._connection.url} came back without version "
-                    f"{before.version} of {before.name}, with which the video was begun"
-                )
 
 
 def probe_within(
@@ -337,24 +333,3 @@ def probe_within(
             model.probe(is_stopped)
 
     return probe
-
-
-def _find(connection: Connection, model_name: str) -> ModelAddress:
-    metadata = connection.metadata(model_name)
-    dtypes = {tensor.name: tensor.datatype for tensor in metadata.inputs}
-    state_dtype = dtypes.get(wire.STATE_INPUTS[0], "")
-    missing = set(_INPUTS[model_name]) - dtypes.keys()
-    if missing or state_dtype not in _STATE_DTYPES:
-        raise ServerError(
-            f"the model {model_name} at {connection.url} takes {dtypes}, which is not "
-            "the wire contract of this client; serve a model that rvm-export made"
-        )
-    groups = connection.config(model_name).instance_group
-    return ModelAddress(
-        connection,
-        model_name,
-        max(metadata.versions, key=int, default="?"),
-        state_dtype,
-        # Triton says here what it made of KIND_AUTO.
-        any(group.kind == group.KIND_GPU for group in groups),
-    )

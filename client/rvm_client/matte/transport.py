@@ -14,7 +14,8 @@ import tritonclient.grpc as triton
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 from rvm_client import wire
-from rvm_client.matte.connection import Connection, Request
+from rvm_client.matte.connection import Request
+from rvm_client.matte.served import ModelAddress
 from rvm_client.matte.shared_region import SharedMemoryError, SharedRegion
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 
@@ -45,17 +46,6 @@ class ChunkShape:
     def slot_bytes(self, layout: PixelLayout) -> int:
         """The bytes of a slot in and one out: its frames, their foregrounds and alphas."""
         return 2 * self.picture_bytes(layout) + self.pixels
-
-
-@dataclass(frozen=True)
-class ModelAddress:
-    """Where requests go, and how."""
-
-    connection: Connection
-    name: str
-    version: str
-    state_dtype: str
-    runs_on_gpu: bool
 
 
 class Transport(Protocol):
@@ -191,7 +181,7 @@ class SharedMemoryTransport:
                 )
             ),
         ]
-        return Request(self._model.name, inputs, outputs)
+        return Request(self._model.name, self._model.version, inputs, outputs)
 
     def take(
         self, answer: triton.InferResult, src: UInt8Array, *, keep: bool
@@ -324,7 +314,7 @@ def request_by_value(
         _by_value(name, state, model.state_dtype)
         for name, state in zip(wire.STATE_INPUTS, states, strict=True)
     ]
-    return Request(model.name, [*inputs, *constants])
+    return Request(model.name, model.version, [*inputs, *constants])
 
 
 def by_value(answer: triton.InferResult) -> tuple[UInt8Array, UInt8Array, list[State]]:
@@ -351,7 +341,7 @@ def send_arrays(
 ) -> tuple[UInt8Array, UInt8Array]:
     """One request of inputs by name: fgr as src, and pha [B,T,H,W,1]."""
     inputs = [_by_value(name, x, np_to_triton_dtype(x.dtype)) for name, x in arrays.items()]
-    answer = model.connection.infer(Request(model.name, inputs))
+    answer = model.connection.infer(Request(model.name, model.version, inputs))
     return answer.as_numpy(wire.FGR), answer.as_numpy(wire.PHA)
 
 

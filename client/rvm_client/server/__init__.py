@@ -3,7 +3,7 @@
 from rvm_client.server.access import LocalAccess, local_access, token_header
 from rvm_client.server.environment import SERVER_TUNING
 from rvm_client.server.guard import SEGMENT_FOLDER
-from rvm_client.server.options import ServerOptions, newest_version
+from rvm_client.server.options import ServerOptions, active_version
 from rvm_client.server.server import TritonServer
 from rvm_client.server.starting import StartingServer
 from rvm_client.server.supervisor import Probe, Supervisor
@@ -20,7 +20,7 @@ __all__ = [
     "StartingServer",
     "Supervisor",
     "TritonServer",
+    "active_version",
     "local_access",
-    "newest_version",
     "token_header",
 ]

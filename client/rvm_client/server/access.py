@@ -2,7 +2,8 @@
 
 Such a server's shared memory, model repository, trace and log endpoints want a key, and what infers
 wants the token where there is one. Programs of the same user on this machine find both in a file;
-the server's own clients do so by themselves.
+the server's own clients do so by themselves. A server that loads models on request wants the key
+for that also where only this machine reaches it: a model is a program.
 """
 
 import contextlib
@@ -21,7 +22,8 @@ from rvm_client.errors import ServerStartError
 from rvm_client.machine import say_once
 from rvm_client.server.options import WILDCARD_HOSTS, ServerOptions
 
-_CONTROL = "shared-memory,model-repository,trace,logging"
+_LOADING = "model-repository"
+_CONTROL = f"shared-memory,{_LOADING},trace,logging"
 _INFERENCE = "inference,metadata,model-config,statistics"
 _KEY_NAME = "rvm-key"
 _TOKEN_NAME = "rvm-token"
@@ -42,6 +44,7 @@ class AccessKey(Closing):
     def __init__(self, options: ServerOptions, grpc_port: int) -> None:
         self._key = secrets.token_hex(16)
         self._token = options.token
+        self._closed = _CONTROL if _has_strangers(options) else _LOADING
         self._file = _key_file(grpc_port)
         try:
             self._file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -61,8 +64,7 @@ class AccessKey(Closing):
     @classmethod
     def needed(cls, options: ServerOptions, grpc_port: int) -> "AccessKey | None":
         """That of a server which asks who comes; None for one of this machine alone."""
-        exposed = is_exposed(options.host) or is_exposed(options.http_host)
-        if exposed or options.token is not None or options.certificate is not None:
+        if _has_strangers(options) or options.is_controlled:
             return cls(options, grpc_port)
         return None
 
@@ -70,8 +72,8 @@ class AccessKey(Closing):
     def arguments(self) -> list[str]:
         """What closes the endpoints of gRPC and HTTP."""
         arguments = [
-            f"--grpc-restricted-protocol={_CONTROL}:{_KEY_NAME}={self._key}",
-            f"--http-restricted-api={_CONTROL}:{_KEY_NAME}={self._key}",
+            f"--grpc-restricted-protocol={self._closed}:{_KEY_NAME}={self._key}",
+            f"--http-restricted-api={self._closed}:{_KEY_NAME}={self._key}",
         ]
         if self._token is not None:
             # Health checks over HTTP know no token; it says no more than "ready".
@@ -96,6 +98,12 @@ class AccessKey(Closing):
             "certificate": str(certificate.path) if certificate else None,
             "certificate_name": certificate.name if certificate else None,
         }
+
+
+def _has_strangers(options: ServerOptions) -> bool:
+    """Whether others than the programs of this machine may reach the server."""
+    exposed = is_exposed(options.host) or is_exposed(options.http_host)
+    return exposed or options.token is not None or options.certificate is not None
 
 
 def is_exposed(host: str) -> bool:

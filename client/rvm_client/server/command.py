@@ -77,8 +77,14 @@ def server_arguments(
         f"--exit-timeout-secs={max(1, round(options.exit_timeout_s))}",
         f"--log-verbose={options.log_verbose}",
         *segment_arguments(segment_prefix),
+        *control_arguments(options),
         *tls_arguments(options),
     ]
+
+
+def control_arguments(options: ServerOptions) -> list[str]:
+    """Options that let versions come and go; all models are there from the start, as without."""
+    return ["--model-control-mode=explicit", "--load-model=*"] if options.is_controlled else []
 
 
 def tls_arguments(options: ServerOptions) -> list[str]:

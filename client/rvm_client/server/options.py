@@ -1,6 +1,7 @@
 """How a Triton server is started, and the checks that need no server."""
 
 import contextlib
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,9 @@ from typing import TextIO
 from rvm_client.config import Settings, process_environment
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.server.doors import Certificate, read_token
-from rvm_client.wire import MODEL_NAME
+from rvm_client.wire import ACTIVE_VERSION, MODEL_NAME
 
+_ACTIVE = re.compile(rf'key:\s*"{ACTIVE_VERSION}"\s*value\s*\{{\s*string_value:\s*"(\d+)"')
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -34,6 +36,7 @@ class ServerOptions:
     cache_dir: Path | None = None  # for the embedded server's backends; None: the user's cache
     model_name: str = MODEL_NAME
     threads: int | None = None  # cores for one request; None: all that are available
+    is_controlled: bool = False  # versions can be loaded and unloaded while it runs
     log_verbose: int = 0  # Triton's --log-verbose
     log_stream: TextIO | None = None  # gets a copy of the log while the server runs
     # What the server may inherit; only what is harmless is passed on.
@@ -47,6 +50,7 @@ class ServerOptions:
             ready_timeout_s=settings.server_ready_timeout_s,
             tritonserver=settings.tritonserver,
             cache_dir=settings.cache_dir,
+            is_controlled=settings.model_control == "explicit",
             log_verbose=settings.triton_log_verbose,
         )
 
@@ -97,16 +101,24 @@ def check_model_repository(repository: Path, model_name: str) -> None:
             f"the folder {model} has no config.pbtxt, so {repository} is not a model repository; "
             "name the right one, or make a model with: rvm-export export"
         )
-    if newest_version(repository, model_name) is None:
+    if active_version(repository, model_name) is None:
         raise ConfigError(
             f"the folder {model} has no version with a model.pt; make one with: rvm-export export"
         )
 
 
-def newest_version(repository: Path, model_name: str) -> int | None:
-    """The version that Triton serves by default; None when there is none."""
+def active_version(repository: Path, model_name: str) -> int | None:
+    """The version that a new video begins with: the one that the config names, or the highest.
+
+    None when there is no version.
+    """
     folders = (path.parent.name for path in (repository / model_name).glob("*/model.pt"))
-    return max((int(name) for name in folders if name.isdigit()), default=None)
+    versions = [int(name) for name in folders if name.isdigit()]
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        named = _ACTIVE.search((repository / model_name / "config.pbtxt").read_text("utf-8"))
+        if named and int(named[1]) in versions:
+            return int(named[1])
+    return max(versions, default=None)
 
 
 def check_ports(options: ServerOptions) -> None:

@@ -13,11 +13,17 @@ from rich.progress import Progress
 
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
 from rvm_export import evaluate as evaluating
-from rvm_export.cli.shared import device_option, one_line_errors, repository_option, say
+from rvm_export.cli.shared import (
+    device_option,
+    one_line_errors,
+    repository_option,
+    say,
+    variant_option,
+)
 from rvm_export.config import default_repository
 from rvm_export.errors import UsageError
 from rvm_export.repository import Repository
-from rvm_export.wire import ModelKind
+from rvm_export.wire import ModelKind, Variant
 
 
 @click.command()
@@ -28,6 +34,7 @@ from rvm_export.wire import ModelKind
     help="A folder with CLIP/com, CLIP/pha and CLIP/fgr for each clip.",
 )
 @click.option("--version", type=click.IntRange(min=1), help="Default: the highest.")
+@variant_option
 @repository_option
 @click.option(
     "--ratio",
@@ -54,6 +61,7 @@ from rvm_export.wire import ModelKind
 def evaluate(
     dataset: Path,
     version: int | None,
+    variant: str,
     repository: Path | None,
     ratio: str,
     prefer_quality: bool,
@@ -67,7 +75,7 @@ def evaluate(
         how = evaluating.ScenesAndRatio(_options(ratio, prefer_quality), warm_start, cuts)
         _check_can_write(json_file)
         clips = evaluating.find_clips(dataset)
-        model = Repository(repository or default_repository(), ModelKind())
+        model = Repository(repository or default_repository(), ModelKind(Variant(variant)))
         chosen = evaluating.Version.load(model, version, device)
         with _progress("Evaluating", sum(len(clip.stems) for clip in clips)) as on_frame:
             result = evaluating.evaluate(clips, chosen, how, on_frame)

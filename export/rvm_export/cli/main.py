@@ -1,20 +1,41 @@
-"""The command `rvm-export` and its subcommands."""
+"""The command `rvm-export`: its subcommands, of which only the one that is called is imported."""
 
+import importlib
 import signal
 import sys
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from rvm_export.cli.evaluate import evaluate, make_dataset
-from rvm_export.cli.make import export, verify
-from rvm_export.cli.versions import list_versions
+# Where each is. Versions are rolled out, carried and removed where no PyTorch is.
+_SUBCOMMANDS = {
+    "activate": "rvm_export.cli.rollout:activate",
+    "evaluate": "rvm_export.cli.evaluate:evaluate",
+    "export": "rvm_export.cli.make:export",
+    "list": "rvm_export.cli.versions:list_versions",
+    "make-dataset": "rvm_export.cli.evaluate:make_dataset",
+    "rollback": "rvm_export.cli.rollout:rollback",
+    "verify": "rvm_export.cli.make:verify",
+}
 
 
-@click.group()
+class _Subcommands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        module, _, name = _SUBCOMMANDS[cmd_name].partition(":")
+        command: Any = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Subcommands)
 def main() -> None:
-    """Make, list and verify versions of the RVM model in a Triton model repository."""
+    """Make, check, compare and roll out versions of the RVM models in a Triton repository."""
     # TorchScript is what Triton's PyTorch backend loads; PyTorch calls it deprecated.
     warnings.filterwarnings("ignore", r"`torch\.jit", DeprecationWarning)
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
@@ -23,7 +44,3 @@ def main() -> None:
 def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:
     # An exception, so that what is half made is removed on the way out.
     sys.exit(128 + number)
-
-
-for command in (export, verify, list_versions, evaluate, make_dataset):
-    main.add_command(command)

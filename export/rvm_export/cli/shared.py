@@ -10,7 +10,7 @@ import click
 from rvm_export.config import default_repository
 from rvm_export.errors import ExportError
 from rvm_export.repository import Repository
-from rvm_export.wire import KINDS
+from rvm_export.wire import KINDS, Variant
 
 Command = Callable[..., None]
 
@@ -18,6 +18,13 @@ repository_option: Callable[[Command], Command] = click.option(
     "--repository",
     type=click.Path(file_okay=False, path_type=Path),
     help="Model repository. Default: $RVM_MODEL_REPOSITORY, else ./model_repository.",
+)
+variant_option: Callable[[Command], Command] = click.option(
+    "--variant",
+    type=click.Choice([variant.value for variant in Variant]),
+    default=Variant.MOBILENETV3.value,
+    show_default=True,
+    help="Which encoder the network has; each has versions of its own.",
 )
 device_option: Callable[[Command], Command] = click.option(
     "--device",
@@ -28,9 +35,10 @@ device_option: Callable[[Command], Command] = click.option(
 )
 
 
-def models_of(repository: Path | None) -> list[Repository]:
-    """Each kind of model in the repository that was asked for, or in the default one."""
-    return [Repository(repository or default_repository(), kind) for kind in KINDS]
+def models_of(repository: Path | None, variant: Variant | None = None) -> list[Repository]:
+    """Each kind of model, or each of a variant, in the repository asked for or the default one."""
+    path = repository or default_repository()
+    return [Repository(path, kind) for kind in KINDS if variant in (None, kind.variant)]
 
 
 def say(sentence: str) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -10,32 +11,53 @@ from rich.console import Console
 from rich.table import Table
 
 from rvm_export.cli.shared import models_of, one_line_errors, repository_option
-from rvm_export.repository import Manifest
+from rvm_export.repository import Manifest, Repository, served_versions
+
+
+@dataclass(frozen=True)
+class _Row:
+    model: str
+    version: int
+    served: str
+    """Whether new videos begin with it, or those before go on with it, or neither."""
+    manifest: Manifest
 
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @repository_option
 def list_versions(as_json: bool, repository: Path | None) -> None:
-    """List the versions of all models and what they are made of."""
+    """List the versions of all models, which are served, and what they are made of."""
     with one_line_errors():
-        versions = [
-            (folder.kind.name, number, Manifest.read(folder.version_folder(number)))
-            for folder in models_of(repository)
-            for number in folder.versions()
-        ]
+        rows = [row for model in models_of(repository) for row in _rows(model)]
         if as_json:
-            rows = [{"model": name, "version": n, **asdict(m)} for name, n, m in versions]
-            click.echo(json.dumps(rows, indent=2))
+            click.echo(json.dumps([_as_dict(row) for row in rows], indent=2))
         else:
-            _print_table(versions)
+            _print_table(rows)
 
 
-def _print_table(versions: list[tuple[str, int, Manifest]]) -> None:
-    columns = ("model", "version", "precision", "refiner", "torch", "created", "weights")
+def _rows(model: Repository) -> list[_Row]:
+    served = served_versions(model)
+    words = dict.fromkeys(served.served, "served")
+    if served.active is not None:
+        words[served.active] = "active"
+    return [
+        _Row(model.kind.name, n, words.get(n, "no"), Manifest.read(model.version_folder(n)))
+        for n in model.versions()
+    ]
+
+
+def _as_dict(row: _Row) -> dict[str, object]:
+    named = {"model": row.model, "version": row.version, "served": row.served}
+    return {**named, **asdict(row.manifest)}
+
+
+def _print_table(rows: Sequence[_Row]) -> None:
+    columns = ("model", "version", "served", "precision", "refiner", "torch", "created", "weights")
     table = Table(*columns, box=None)
-    for name, number, m in versions:
+    for row in rows:
+        m = row.manifest
         values = (m.precision.value, m.refiner.value, m.torch_version, m.created)
-        table.add_row(name, str(number), *values, m.weights_source)
+        table.add_row(row.model, str(row.version), row.served, *values, m.weights_source)
     # A pipe has no width: whole lines, however long.
     Console(width=None if sys.stdout.isatty() else 250).print(table)

@@ -5,8 +5,6 @@ WACV 2022, arXiv 2108.11515. The module tree gives exactly the keys of the offic
 This is the plain definition in floats; `script` arranges the same modules for serving.
 """
 
-from enum import Enum
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,15 +13,9 @@ from rvm_export.network.decoder import HIDDEN_CHANNELS, RecurrentDecoder
 from rvm_export.network.layers import Projection
 from rvm_export.network.mobilenetv3 import LRASPP, Encoder
 from rvm_export.network.refiner import DeepGuidedFilter, FastGuidedFilter, apply_linear
+from rvm_export.wire import Refiner
 
 States = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-class Refiner(str, Enum):
-    """How the matte gets from the working size to full resolution."""
-
-    DEEP = "deep_guided_filter"
-    FAST = "fast_guided_filter"
 
 
 class MattingNetwork(nn.Module):

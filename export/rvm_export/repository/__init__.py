@@ -2,6 +2,18 @@
 
 from rvm_export.repository.config_pbtxt import check_precision, prepare_config
 from rvm_export.repository.manifest import Manifest
-from rvm_export.repository.repository import MODEL_FILE, Repository
+from rvm_export.repository.policy import ServedVersions, served_versions, serving, write_served
+from rvm_export.repository.repository import GOLDEN_FILE, MODEL_FILE, Repository
 
-__all__ = ["MODEL_FILE", "Manifest", "Repository", "check_precision", "prepare_config"]
+__all__ = [
+    "GOLDEN_FILE",
+    "MODEL_FILE",
+    "Manifest",
+    "Repository",
+    "ServedVersions",
+    "check_precision",
+    "prepare_config",
+    "served_versions",
+    "serving",
+    "write_served",
+]

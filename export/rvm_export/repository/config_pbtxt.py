@@ -56,7 +56,7 @@ def prepare_config(folder: Path, kind: ModelKind, precision: Precision) -> None:
             _copy_packaged(folder, kind)
         text = config.read_text("utf-8")
         if precision_of(text) is not precision:
-            _replace(config, with_precision(text, precision))
+            replace_text(config, with_precision(text, precision))
     except OSError as exc:
         raise RepositoryError(f"cannot write {config}: {exc.strerror}") from exc
 
@@ -82,10 +82,11 @@ def with_precision(text: str, precision: Precision) -> str:
 def _copy_packaged(folder: Path, kind: ModelKind) -> None:
     source = packaged_folder(kind)
     shutil.copytree(source / WARMUP_FOLDER, folder / WARMUP_FOLDER, dirs_exist_ok=True)
-    _replace(folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
+    replace_text(folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises OSError."""
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_text(text, "utf-8")

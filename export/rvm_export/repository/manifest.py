@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rvm_export.errors import RepositoryError
-from rvm_export.network import Refiner
-from rvm_export.wire import Precision
+from rvm_export.errors import RepositoryError, VerificationError
+from rvm_export.hashes import sha256_of
+from rvm_export.wire import Precision, Refiner
 
 FILE_NAME = "manifest.json"
 
@@ -33,6 +33,19 @@ class Manifest:
         """Into `folder`, as `manifest.json`."""
         text = json.dumps(asdict(self), indent=2)
         (folder / FILE_NAME).write_text(f"{text}\n", "utf-8")
+
+    def check_hash(self, model_file: Path) -> None:
+        """Make sure that a TorchScript file is the one that the manifest is about.
+
+        Raises:
+            VerificationError: it is another one, or is not there.
+        """
+        if not model_file.is_file():
+            raise VerificationError(f"there is no {model_file}")
+        if (actual := sha256_of(model_file)) != self.model_sha256:
+            raise VerificationError(
+                f"{model_file} has the SHA-256 {actual}, but its manifest says {self.model_sha256}"
+            )
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

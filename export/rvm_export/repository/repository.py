@@ -13,6 +13,7 @@ from rvm_export.errors import RepositoryError, UsageError
 from rvm_export.wire import DEFAULT_KIND, KINDS, ModelKind
 
 MODEL_FILE = "model.pt"
+GOLDEN_FILE = "golden.npz"
 # Triton takes only numbers for versions, and skips everything else.
 _STAGING_PREFIX = ".staging-"
 

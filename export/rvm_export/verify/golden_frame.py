@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from rvm_export.network import MattingNetwork
+from rvm_export.repository import GOLDEN_FILE
 from rvm_export.verify.differences import TOLERANCES
 from rvm_export.verify.goldens import CASES
 from rvm_export.verify.verification import eager_subject, matrices, pictures
 from rvm_export.wire import STATES_IN, Layout, Precision
 
-FILE_NAME = "golden.npz"
 # With the refiner, and of even size.
 _CASE = CASES[0]
 
@@ -48,7 +48,7 @@ def write_golden_frame(
     }
     tolerance = TOLERANCES[precision]
     np.savez_compressed(
-        folder / FILE_NAME,
+        folder / GOLDEN_FILE,
         **inputs,
         fgr=expected.fgr.numpy(),
         pha=expected.pha.numpy(),

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from rvm_export.errors import VerificationError
-from rvm_export.network import MattingNetwork, Refiner
+from rvm_export.network import MattingNetwork
 from rvm_export.verify import yuv_reference
 from rvm_export.verify.differences import HALVED_CHROMA, TOLERANCES, Difference, difference, worst
 from rvm_export.verify.goldens import CASES, FGR_GRID_STEP, INT8_CASES, GoldenCase, seeded_weights
 from rvm_export.verify.run import EagerModel, Matte, Model, run
 from rvm_export.weights import checkpoint_shapes
-from rvm_export.wire import OUTPUTS, Layout, Precision
+from rvm_export.wire import OUTPUTS, Layout, Precision, Refiner
 
 # B, T, H, W, ratio: odd and even, one and several, with and without the refiner.
 SHAPES = (

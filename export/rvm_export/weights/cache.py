@@ -1,6 +1,5 @@
 """The cache of fetched files: written whole or not at all, and checked when read."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rvm_export.errors import WeightsError
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+from rvm_export.hashes import sha256_of
 
 
 @dataclass(frozen=True)

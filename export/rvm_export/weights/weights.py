@@ -7,10 +7,12 @@ from pathlib import Path
 
 from rvm_export.weights import npm
 from rvm_export.weights import official
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
+from rvm_export.hashes import sha256_of
 from rvm_export.weights.checkpoint import StateDict, read_checkpoint
 from rvm_export.errors import SourceError, WeightsError
-from rvm_export.network import MattingNetwork, Refiner
+from rvm_export.network import MattingNetwork
+from rvm_export.wire import Refiner
 from rvm_export.weights.tfjs import read_tfjs
 
 Say = Callable[[str], None]

@@ -12,7 +12,7 @@ import pytest
 from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, ServerStartError
 from rvm_client.machine import available_cores
-from rvm_client.server import ServerOptions, newest_version
+from rvm_client.server import ServerOptions, active_version
 from rvm_client.server import install as triton_install
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall
@@ -243,8 +243,19 @@ def test_the_newest_version_counts_as_a_number(tmp_path: Path) -> None:
     for name in ("2", "10", "draft"):
         (tmp_path / "model" / name).mkdir(parents=True)
         (tmp_path / "model" / name / "model.pt").write_text("")
-    assert newest_version(tmp_path, "model") == 10
-    assert newest_version(tmp_path, "other") is None
+    assert active_version(tmp_path, "model") == 10
+    assert active_version(tmp_path, "other") is None
+
+
+def test_the_version_that_the_config_names_is_active(tmp_path: Path) -> None:
+    for version in ("9", "10"):
+        (tmp_path / "model" / version).mkdir(parents=True)
+        (tmp_path / "model" / version / "model.pt").touch()
+    config = tmp_path / "model" / "config.pbtxt"
+    config.write_text('parameters { key: "active_version" value { string_value: "9" } }\n')
+    assert active_version(tmp_path, "model") == 9
+    config.write_text('parameters { key: "active_version" value { string_value: "8" } }\n')
+    assert active_version(tmp_path, "model") == 10
 
 
 def test_a_repository_is_checked(tmp_path: Path) -> None:

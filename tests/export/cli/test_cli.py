@@ -18,10 +18,10 @@ from tests.support.commands import invoke
 from rvm_export import script
 from rvm_export.cli import main
 from rvm_export.config import cache_folder
+from rvm_export.hashes import sha256_of
 from rvm_export.repository.config_pbtxt import packaged_folder, precision_of
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
-from rvm_export.weights.cache import sha256_of
 from rvm_export.wire import Layout, ModelKind, Precision
 
 RGB, YUV = ModelKind(), ModelKind(layout=Layout.YUV)

@@ -9,11 +9,12 @@ import torch
 from tests.support.tolerance import FLOAT_TOLERANCE, REFINED_TOLERANCE, assert_close
 
 from rvm_export.network.mobilenetv3 import squeeze_channels
-from rvm_export.network.network import MattingNetwork, Refiner, fold_batch_norms
+from rvm_export.network.network import MattingNetwork, fold_batch_norms
 from rvm_export.verify.goldens import CASES, GoldenCase
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.checkpoint import checkpoint_shapes
 from rvm_export.weights.weights import Weights
+from rvm_export.wire import Refiner
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

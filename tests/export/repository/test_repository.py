@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from rvm_export.errors import RepositoryError, UsageError
-from rvm_export.network.network import Refiner
 from rvm_export.repository.config_pbtxt import prepare_config
 from rvm_export.repository.manifest import Manifest
 from rvm_export.repository.repository import MODEL_FILE, Repository
-from rvm_export.wire import Layout, ModelKind, Precision
+from rvm_export.wire import Layout, ModelKind, Precision, Refiner
 
 YUV = ModelKind(layout=Layout.YUV)
 

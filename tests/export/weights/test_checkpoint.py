@@ -11,7 +11,7 @@ import torch
 
 from rvm_export.config import cache_folder
 from rvm_export.errors import WeightsError
-from rvm_export.network.network import Refiner
+from rvm_export.wire import Refiner
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.checkpoint import StateDict

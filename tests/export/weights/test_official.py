@@ -9,10 +9,11 @@ from tests.support import http_faults as faults
 from tests.support.http_faults import FaultyServer
 
 from rvm_export.errors import SourceError
-from rvm_export.network.network import Refiner
+from rvm_export.wire import Refiner
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
-from rvm_export.weights.cache import Cache, sha256_of
+from rvm_export.weights.cache import Cache
+from rvm_export.hashes import sha256_of
 from rvm_export.weights.official import FILE_NAME, TimeLimits, fetch_official
 from rvm_export.weights.weights import Source, fetch_weights
 
