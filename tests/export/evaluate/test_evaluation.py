@@ -17,6 +17,7 @@ from rvm_export.cli import main
 from rvm_export.evaluate.dataset import Clip, find_clips
 from rvm_export.evaluate.evaluation import Evaluation, evaluate
 from rvm_export.evaluate.matting import ScenesAndRatio, Version
+from rvm_export.evaluate.synthetic import MadeSet, make_dataset
 from rvm_export.verify import SEED, EagerModel, seeded_network
 
 PLAIN = ScenesAndRatio(warm_start=False, cuts=False)
@@ -26,8 +27,10 @@ def measured(version: Version, clips: list[Clip], how: ScenesAndRatio) -> Evalua
     return evaluate(clips, version, how, lambda: None)
 
 
-def mad(evaluation: Evaluation, *frames: int) -> float:
-    return float(np.mean([evaluation.clips[0].by_frame[frame].mad for frame in frames]))
+def part_of(clip: Clip, frames: slice) -> Clip:
+    """Some of its frames, as a clip of their own."""
+    files = {part: paths[frames] for part, paths in clip.files.items()}
+    return replace(clip, stems=clip.stems[frames], files=files)
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +80,16 @@ def test_a_warm_start_is_the_client_s(made_set: Path, real: Version) -> None:
         assert figures.mad == pytest.approx(expected, rel=1e-2)
 
 
-def part_of(clip: Clip, frames: slice) -> Clip:
-    """Some of its frames, as a clip of their own."""
-    files = {part: paths[frames] for part, paths in clip.files.items()}
-    return replace(clip, stems=clip.stems[frames], files=files)
+def test_a_warm_start_brings_the_first_frame_nearer_to_the_truth(
+    real: Version, tmp_path: Path
+) -> None:
+    """On one clip; docs/quality.md has twelve."""
+    made = MadeSet(clips=1, frames=12, width_pixels=320, height_pixels=180)
+    make_dataset(tmp_path / "set", made, lambda: None)
+    (clip,) = find_clips(tmp_path / "set")
+    cold = measured(real, [part_of(clip, slice(1))], PLAIN)
+    warm = measured(real, [clip], replace(PLAIN, warm_start=True))
+    assert warm.clips[0].by_frame[0].mad < 0.95 * cold.mean.mad
 
 
 @pytest.mark.parametrize("warm_start", [False, True])

@@ -32,10 +32,10 @@ def test_mad_and_mse_by_hand() -> None:
 
 
 def test_dtssd_by_hand() -> None:
-    """One of four pixels changes by 0.2 where it should not; what is wrong throughout is none."""
-    before, after = frame([[102, 0], [0, 0]]), frame([[153, 0], [0, 0]])
-    true = frame([[255, 0], [0, 0]])
-    assert measure(after, true, before, true).dtssd == pytest.approx(10)
+    """One of four pixels changes by 0.4 instead of 0.2; what is wrong throughout is none."""
+    before, after = frame([[51, 0], [0, 0]]), frame([[153, 0], [0, 0]])
+    true_before, true = frame([[153, 0], [0, 0]]), frame([[204, 0], [0, 0]])
+    assert measure(after, true, before, true_before).dtssd == pytest.approx(10)
     assert measure(before, true, before, true).dtssd == 0
 
 
@@ -82,6 +82,8 @@ def test_gradient_of_an_edge_by_hand() -> None:
     edge = np.repeat([[0.0] * 10 + [1.0] * 10], height, axis=0)
     assert gradient_error(np.zeros_like(edge), edge) == pytest.approx(expected)
     assert gradient_error(edge, edge) == 0
+    # Stretched to the whole range, a faint edge is the same edge.
+    assert gradient_error(0.2 + 0.5 * edge, edge) == pytest.approx(0)
 
 
 def random_mattes(seed: int, height: int, width: int) -> tuple[UInt8Array, UInt8Array]:
