@@ -12,7 +12,7 @@ from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.isolation import measure_isolation
 from bench.live import measure_live_streams, measure_overhead
-from bench.network import measure_network, measure_threads
+from bench.network import measure_network, measure_threads, measure_variants
 from bench.report import Rows, bars, markdown
 from bench.serving import (
     measure_first_request,
@@ -84,6 +84,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
 
     return {
         _NETWORK: lambda: measure_network(settings, folder),
+        "The variants of the network, ms a frame": lambda: measure_variants(settings, folder),
         "In process, by threads": lambda: measure_threads(settings, folder),
         "Through Triton, ms a frame": served(measure_serving, folder),
         "Streams through Triton": served(measure_streams),

@@ -20,7 +20,6 @@ from rvm_export.repository import (
 )
 from rvm_export.verify import (
     INT8_CASES,
-    SEED,
     SEEDED_CASES,
     EagerModel,
     Subject,
@@ -32,7 +31,7 @@ from rvm_export.verify import (
     write_golden_frame,
 )
 from rvm_export.weights import Say, Weights
-from rvm_export.wire import Layout, ModelKind, Precision
+from rvm_export.wire import Layout, ModelKind, Precision, Variant
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,14 @@ class ExportOptions:
     precision: Precision = Precision.FP32
     device: str = "cpu"  # where they are checked: "cpu" or "cuda"
     version: int | None = None  # of each model; None: the next that none of them has
+    variant: Variant = Variant.MOBILENETV3
 
     @property
     def repositories(self) -> list[Repository]:
         """One for each model."""
-        return [Repository(self.repository, ModelKind(layout=layout)) for layout in self.layouts]
+        return [
+            Repository(self.repository, ModelKind(self.variant, layout)) for layout in self.layouts
+        ]
 
 
 def check_options(options: ExportOptions) -> None:
@@ -83,11 +85,16 @@ def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
             models after it are published.
         RepositoryError: the repository cannot be written.
     """
+    if weights.variant is not options.variant:
+        raise UsageError(
+            f"{weights.source} are weights of {weights.variant.value}, and the model is to be "
+            f"{options.variant.value}; give --variant {weights.variant.value}"
+        )
     # A lock is for the whole folder: any of the models' will do.
     with options.repositories[0].locked():
         check_options(options)
         version = _version(options)
-        _check_network_code()
+        _check_network_code(options.variant)
         return [_export(weights, options, r, version, say) for r in options.repositories]
 
 
@@ -99,7 +106,7 @@ def _export(
         prepare_config(repository.config_folder(staged), kind, options.precision)
         _write_model(weights, kind.layout, options.precision, staged / MODEL_FILE)
         say(f"Verifying version {version} of {kind.name} on {options.device}")
-        _verified(weights, kind.layout, options, staged).write(staged)
+        _verified(weights, kind, options, staged).write(staged)
         write_golden_frame(staged, weights.network(), kind.layout, options.precision)
         return repository.publish(staged)
 
@@ -111,9 +118,9 @@ def _write_model(weights: Weights, layout: Layout, precision: Precision, path: P
     path.write_bytes(buffer.getbuffer())
 
 
-def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: Path) -> Manifest:
+def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged: Path) -> Manifest:
     model = script.load(staged / MODEL_FILE, options.device)
-    subject = Subject(model, layout, options.precision, options.device)
+    subject = Subject(model, kind.layout, options.precision, options.device, kind.variant)
     check_contract(model, subject)
     check_splitting(subject)
     golden = None
@@ -132,30 +139,35 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         difference_from_eager=eager.as_dict(),
         difference_from_golden=golden,
+        variant=weights.variant,
     )
 
 
-def _check_network_code() -> None:
-    """The deep guided filter and the batch norms, by the seeded golden cases."""
-    eager = EagerModel(seeded_network(SEED))
-    subject = Subject(eager, Layout.RGB, Precision.FP32)
-    compare_with_golden(subject, SEEDED_CASES)
+def _check_network_code(variant: Variant) -> None:
+    """The deep guided filter and the batch norms, by the seeded golden cases of the variant."""
+    for case in SEEDED_CASES:
+        if case.variant is variant and case.seed is not None:
+            eager = EagerModel(seeded_network(case.seed, variant))
+            compare_with_golden(Subject(eager, Layout.RGB, Precision.FP32), (case,))
 
 
 def verify(repository: Repository, version: int, device: str) -> Manifest:
     """Check a published version again: hash, contract, dynamic sizes, golden mattes.
 
     Raises:
-        VerificationError: it is damaged or does not compute what it must.
+        VerificationError: it is damaged, of another variant, or does not compute what it must.
         RepositoryError: it has no manifest.
     """
     check_device(device)
     folder = repository.version_folder(version)
     manifest = Manifest.read(folder)
+    kind = repository.kind
+    if manifest.variant is not kind.variant:
+        raise VerificationError(f"{folder} holds a model of the variant {manifest.variant.value}")
     manifest.check_hash(folder / MODEL_FILE)
     try:
         model = script.load(folder / MODEL_FILE, device)
-        subject = Subject(model, repository.kind.layout, manifest.precision, device)
+        subject = Subject(model, kind.layout, manifest.precision, device, kind.variant)
         check_contract(model, subject)
         check_splitting(subject)
         if manifest.difference_from_golden is not None:

@@ -16,6 +16,12 @@ class Variant(str, Enum):
     """Which encoder the network has. Each has weights of its own, and versions of its own."""
 
     MOBILENETV3 = "mobilenetv3"
+    RESNET50 = "resnet50"
+
+    @property
+    def paper_name(self) -> str:
+        """As the paper writes it, for people."""
+        return {"mobilenetv3": "MobileNetV3", "resnet50": "ResNet50"}[self.value]
 
 
 class Refiner(str, Enum):

@@ -155,7 +155,10 @@ def test_a_request_that_may_not_come_in_is_sent_once(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the token changes during a video: a server that says so is not waited for."""
-    with MattingModel(served.url, credentials=served.trusted) as model:
+    with (
+        MattingModel(served.url, credentials=served.trusted) as model,
+        model.session(0.25, ChunkShape(1, 32, 32)) as session,
+    ):
         sent, connection, infer = [], model.connection, model.connection.infer
 
         def counting(request: Any, *arguments: Any) -> Any:
@@ -164,10 +167,7 @@ def test_a_request_that_may_not_come_in_is_sent_once(
 
         monkeypatch.setattr(connection, "_headers", headers(TOKEN[:-1]))
         monkeypatch.setattr(connection, "infer", counting)
-        with (
-            pytest.raises(AccessError),
-            model.session(0.25, ChunkShape(1, 32, 32)) as session,
-        ):
+        with pytest.raises(AccessError):
             session.matte(next(session.staged([SourceChunk(FRAME[None], (0,))])))
         assert len(sent) == 1
 

@@ -11,10 +11,12 @@ from rvm_client.options import (
     BITRATE_BOUNDS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
+    ModelName,
     is_url,
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,6 +77,13 @@ _FLAGS = (
         help="Average bits per second, in place of --crf: {} to {}.".format(*BITRATE_BOUNDS),
     ),
     click.option(
+        "--model",
+        type=click.Choice([variant.value for variant in Variant]),
+        default=MatteOptions.model,
+        show_default=True,
+        help="The network: resnet50 errs less and takes longer, and not every server has it.",
+    ),
+    click.option(
         "--prefer-quality",
         is_flag=True,
         help=f"Slower encoding, and a network input of up to {QUALITY_LONGEST_SIDE_PIXELS} pixels.",
@@ -100,6 +109,7 @@ def matte_options(
     *,
     output_type: str | None,
     background: Colour | Path | None,
+    model: ModelName,
     prefer_quality: bool,
     **flags: Any,
 ) -> MatteOptions:
@@ -113,6 +123,7 @@ def matte_options(
     return MatteOptions(
         output_type=_output_type(output_type, output),
         background=background,
+        model=model,
         prefer_quality=prefer_quality,
         **flags,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rvm_export.errors import RepositoryError, VerificationError
 from rvm_export.hashes import sha256_of
-from rvm_export.wire import Precision, Refiner
+from rvm_export.wire import Precision, Refiner, Variant
 
 FILE_NAME = "manifest.json"
 
@@ -28,6 +28,7 @@ class Manifest:
     difference_from_eager: dict[str, float] = field(default_factory=dict)
     # The same from the reference's mattes; None for weights that have no golden mattes.
     difference_from_golden: dict[str, float] | None = None
+    variant: Variant = Variant.MOBILENETV3  # also of manifests that do not say
 
     def write(self, folder: Path) -> None:
         """Into `folder`, as `manifest.json`."""
@@ -59,6 +60,7 @@ class Manifest:
             values = json.loads(path.read_text("utf-8"))
             values["refiner"] = Refiner(values["refiner"])
             values["precision"] = Precision(values["precision"])
+            values["variant"] = Variant(values.get("variant", Variant.MOBILENETV3))
             return cls(**values)
         except OSError as exc:
             raise RepositoryError(f"cannot read {path}: {exc.strerror}") from exc

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from rvm_export.errors import VerificationError
-from rvm_export.network import MattingNetwork
+from rvm_export.network import WIDTHS, MattingNetwork
 from rvm_export.verify import yuv_reference
 from rvm_export.verify.differences import HALVED_CHROMA, TOLERANCES, Difference, difference, worst
 from rvm_export.verify.goldens import CASES, FGR_GRID_STEP, INT8_CASES, GoldenCase, seeded_weights
 from rvm_export.verify.run import EagerModel, Matte, Model, run
 from rvm_export.weights import checkpoint_shapes
-from rvm_export.wire import OUTPUTS, Layout, Precision, Refiner
+from rvm_export.wire import OUTPUTS, Layout, Precision, Refiner, Variant
 
 # B, T, H, W, ratio: odd and even, one and several, with and without the refiner.
 SHAPES = (
@@ -32,6 +32,7 @@ class Subject:
     layout: Layout
     precision: Precision
     device: str = "cpu"
+    variant: Variant = Variant.MOBILENETV3
 
     def matte(
         self, rgb: Tensor, ratio: float, chunks: Iterable[int], states: Sequence[Tensor] = ()
@@ -75,20 +76,23 @@ def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
         tensors = (matte.fgr, matte.pha, *matte.states)
         found = [(tuple(t.shape), t.dtype) for t in tensors]
         shape = tuple(pictures(rgb, subject.layout).shape)
-        expected = expected_outputs(shape, ratio, subject.precision)
+        expected = expected_outputs(shape, ratio, subject.precision, subject.variant)
         if found != expected:
             raise VerificationError(f"{OUTPUTS} of {shape} are {found}, not {expected}")
 
 
 def expected_outputs(
-    shape: tuple[int, ...], ratio: float, precision: Precision
+    shape: tuple[int, ...],
+    ratio: float,
+    precision: Precision,
+    variant: Variant = Variant.MOBILENETV3,
 ) -> list[tuple[tuple[int, ...], torch.dtype]]:
     """Shape and dtype of each output for a `src` of `shape`, RGB or YUV."""
     videos, count, rows, width = shape[:4]
     height = rows if len(shape) == 5 else rows * 2 // 3
     expected = [(shape, torch.uint8), ((videos, count, height, width, 1), torch.uint8)]
     height, width = int(height * ratio), int(width * ratio)
-    for channels in (16, 20, 40, 64):
+    for channels in WIDTHS[variant].states:
         height, width = (height + 1) // 2, (width + 1) // 2
         expected.append(((videos, channels, height, width), precision.dtype))
     return expected
@@ -168,10 +172,10 @@ def differences_from_golden(
     return found
 
 
-def seeded_network(seed: int) -> MattingNetwork:
+def seeded_network(seed: int, variant: Variant = Variant.MOBILENETV3) -> MattingNetwork:
     """A network with the deep guided filter and weights drawn from a seed."""
-    network = MattingNetwork(Refiner.DEEP)
-    drawn = seeded_weights(checkpoint_shapes(), seed)
+    network = MattingNetwork(Refiner.DEEP, variant)
+    drawn = seeded_weights(checkpoint_shapes(variant), seed)
     network.load_state_dict({key: torch.from_numpy(value) for key, value in drawn.items()})
     return network.eval()
 

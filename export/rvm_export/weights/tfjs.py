@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rvm_export.weights.checkpoint import StateDict
 from rvm_export.errors import WeightsError
 from rvm_export.network import MattingNetwork
+from rvm_export.weights.checkpoint import StateDict
 from rvm_export.wire import Refiner
 
 FloatArray = npt.NDArray[np.float32]
