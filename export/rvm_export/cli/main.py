@@ -12,8 +12,10 @@ import click
 _SUBCOMMANDS = {
     "activate": "rvm_export.cli.rollout:activate",
     "diff": "rvm_export.cli.diff:diff",
+    "evaluate": "rvm_export.cli.evaluate:evaluate",
     "export": "rvm_export.cli.make:export",
     "list": "rvm_export.cli.versions:list_versions",
+    "make-dataset": "rvm_export.cli.evaluate:make_dataset",
     "reproduce": "rvm_export.cli.again:reproduce_version",
     "rollback": "rvm_export.cli.rollout:rollback",
     "verify": "rvm_export.cli.make:verify",

@@ -1,6 +1,6 @@
 """The differences of two models, frame by frame: nothing but figures is kept of a long video."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -118,7 +118,7 @@ def compare(
 
 
 def _differences(a: Side, b: Side, clip: Clip) -> Iterator[Where]:
-    states: list[tuple[Tensor, ...] | None] = [None, None]
+    states: list[Sequence[Tensor]] = [(), ()]
     frame = 0
     for chunk in clip.chunks():
         one, other = (
@@ -132,7 +132,7 @@ def _differences(a: Side, b: Side, clip: Clip) -> Iterator[Where]:
             frame += 1
 
 
-def _matte(side: Side, chunk: Tensor, clip: Clip, states: tuple[Tensor, ...] | None) -> Matte:
+def _matte(side: Side, chunk: Tensor, clip: Clip, states: Sequence[Tensor]) -> Matte:
     try:
         ratio, count = clip.downsample_ratio, chunk.size(0)
         return side.subject.matte(chunk[None], ratio, [count], states)

@@ -1,6 +1,6 @@
 """Does a TorchScript file keep the wire contract, and compute what the network computes?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,15 +36,13 @@ class Subject:
     variant: Variant = Variant.MOBILENETV3
 
     def matte(
-        self,
-        rgb: Tensor,
-        ratio: float,
-        chunks: Iterable[int],
-        states: tuple[Tensor, ...] | None = None,
+        self, rgb: Tensor, ratio: float, chunks: Iterable[int], states: Sequence[Tensor] = ()
     ) -> Matte:
-        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
-        src, dtype = pictures(rgb, self.layout), self.precision.dtype
-        rest = matrices(self.layout)
+        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model.
+
+        `states` are those of the frame before; none at the start of a video.
+        """
+        src, dtype, rest = pictures(rgb, self.layout), self.precision.dtype, matrices(self.layout)
         return run(self.model, src, ratio, chunks, dtype, self.device, rest, states)
 
 
