@@ -30,6 +30,7 @@ from rvm_export.compare import (
     version_side,
     video_clip,
     write_picture,
+    write_whole,
 )
 from rvm_export.config import cache_folder
 from rvm_export.errors import UsageError
@@ -169,7 +170,4 @@ def _write_json(path: Path, comparison: Comparison) -> None:
         "worst": asdict(comparison.worst.difference),
         "frames": [asdict(frame) for frame in comparison.frames],
     }
-    try:
-        path.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
-    except OSError as exc:
-        raise UsageError(f"--json: cannot write {path}: {exc.strerror}") from exc
+    write_whole(path, f"{json.dumps(values, indent=2)}\n".encode(), "--json")

@@ -2,6 +2,7 @@
 
 from rvm_export.compare.clips import Clip, golden_clips, video_clip
 from rvm_export.compare.comparison import LEVELS, Comparison, FrameDifference, compare
+from rvm_export.compare.files import write_whole
 from rvm_export.compare.picture import write_picture
 from rvm_export.compare.sides import (
     REFERENCE,
@@ -27,4 +28,5 @@ __all__ = [
     "version_side",
     "video_clip",
     "write_picture",
+    "write_whole",
 ]

@@ -1,5 +1,6 @@
 """Where two versions differ: the worst frame, and beside it a map of each difference."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from rvm_export.compare.comparison import Where
-from rvm_export.errors import UsageError
+from rvm_export.compare.files import write_whole
 
 Levels = npt.NDArray[np.uint8]
 
@@ -40,10 +41,9 @@ def write_picture(path: Path, where: Where) -> None:
         picture.paste(Image.fromarray(panel), (left, _CAPTION_ROWS))
         draw.text((left + 4, 4), caption, fill="white")
         left += panel.shape[1]
-    try:
-        picture.save(path, "PNG")
-    except OSError as exc:
-        raise UsageError(f"--picture: cannot write {path}: {exc.strerror or exc}") from exc
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    write_whole(path, data.getvalue(), "--picture")
 
 
 def heat(levels: Levels) -> Levels:

@@ -135,8 +135,13 @@ def test_the_picture_shows_where(tmp_path: Path) -> None:
     assert picture[3, WIDTH + 4].tolist() == [255, 255, 255]
 
 
-def test_a_picture_that_cannot_be_written() -> None:
+def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     found = compare(side("a", lambda _: flat(1)), side("b", lambda _: flat(1)), [clip(1)], None)
+    folder = tmp_path / "where.png"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"--picture: cannot write .*: Is a directory"):
+        write_picture(folder, found.worst)
+    assert [path.name for path in tmp_path.iterdir()] == ["where.png"]
     with pytest.raises(UsageError, match=r"--picture: cannot write /sys/where\.png"):
         write_picture(Path("/sys/where.png"), found.worst)
 
