@@ -159,9 +159,12 @@ def verify(repository: Repository, version: int, device: str) -> Manifest:
         RepositoryError: it has no manifest.
     """
     check_device(device)
-    folder = repository.version_folder(version)
+    return verify_folder(repository.version_folder(version), repository.kind, device)
+
+
+def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
+    """The same for a version that need not be published. Raises as `verify`."""
     manifest = Manifest.read(folder)
-    kind = repository.kind
     if manifest.variant is not kind.variant:
         raise VerificationError(f"{folder} holds a model of the variant {manifest.variant.value}")
     manifest.check_hash(folder / MODEL_FILE)

@@ -12,7 +12,11 @@ import click
 _SUBCOMMANDS = {
     "activate": "rvm_export.cli.rollout:activate",
     "export": "rvm_export.cli.make:export",
+    "import": "rvm_export.cli.travel:import_version",
     "list": "rvm_export.cli.versions:list_versions",
+    "package": "rvm_export.cli.travel:package",
+    "prune": "rvm_export.cli.removal:prune",
+    "retire": "rvm_export.cli.removal:retire",
     "rollback": "rvm_export.cli.rollout:rollback",
     "verify": "rvm_export.cli.make:verify",
 }

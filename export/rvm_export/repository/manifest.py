@@ -1,7 +1,7 @@
 """`manifest.json` beside each `model.pt`: what the version is made of."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rvm_export.errors import RepositoryError, VerificationError
@@ -50,7 +50,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """From a version's folder.
+        """From a version's folder. What a newer program says beside what is known is left out.
 
         Raises:
             RepositoryError: there is none, or it is not one of ours.
@@ -61,7 +61,8 @@ class Manifest:
             values["refiner"] = Refiner(values["refiner"])
             values["precision"] = Precision(values["precision"])
             values["variant"] = Variant(values.get("variant", Variant.MOBILENETV3))
-            return cls(**values)
+            known = {each.name for each in fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
         except OSError as exc:
             raise RepositoryError(f"cannot read {path}: {exc.strerror}") from exc
         except (ValueError, KeyError, TypeError) as exc:

@@ -37,6 +37,10 @@ class Repository:
         names = (entry.name for entry in self.model_folder.iterdir() if entry.is_dir())
         return sorted(int(name) for name in names if _is_version(name))
 
+    def model_file(self, version: int) -> Path:
+        """The file of a version that Triton's backend loads."""
+        return self.version_folder(version) / MODEL_FILE
+
     def version_folder(self, version: int) -> Path:
         """The folder of a version, published or not."""
         return self.model_folder / str(version)
@@ -110,6 +114,19 @@ class Repository:
                 yield staged
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, version: int) -> None:
+        """Take a published version away: no server sees half of it. To be called `locked`.
+
+        Raises:
+            RepositoryError: the folder cannot be written. What is left of the version is hidden,
+                and goes with the next change.
+        """
+        with _as_repository_errors(self.path):
+            hidden = Path(mkdtemp(prefix=_STAGING_PREFIX, dir=self.model_folder))
+            self.version_folder(version).rename(hidden / str(version))
+            _flush(self.model_folder)
+            shutil.rmtree(hidden)
 
     def _staging_parent(self) -> Path:
         """A folder that a server of the repository takes for a model anyway.
