@@ -161,7 +161,7 @@ def test_options(header: tuple[str, ...], command: click.Command) -> None:
             assert says(documented[flags.pop()], option.default)
 
 
-@pytest.mark.parametrize("name", ["package", "import", "retire", "prune"])
+@pytest.mark.parametrize("name", ["package", "import", "push", "pull", "retire", "prune"])
 def test_options_of_the_commands_for_versions(name: str) -> None:
     rows = table(COMMAND, "option", "of", "meaning", "default")
     documented = {

@@ -16,6 +16,8 @@ _SUBCOMMANDS = {
     "list": "rvm_export.cli.versions:list_versions",
     "package": "rvm_export.cli.travel:package",
     "prune": "rvm_export.cli.removal:prune",
+    "pull": "rvm_export.cli.push:pull",
+    "push": "rvm_export.cli.push:push",
     "retire": "rvm_export.cli.removal:retire",
     "rollback": "rvm_export.cli.rollout:rollback",
     "verify": "rvm_export.cli.make:verify",
