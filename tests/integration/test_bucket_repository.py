@@ -127,8 +127,14 @@ def publish(repository: Repository, version: int, model: torch.nn.Module) -> Non
         repository.publish(staged)
 
 
+@pytest.fixture(scope="module")
+def moto_url() -> Iterator[str]:
+    with running_moto() as url:
+        yield url
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(moto_url: str, tmp_path: Path) -> Iterator[Place]:
     """A repository with version 1, and an empty bucket."""
     path = write_repository(tmp_path / "repository")
     repository = Repository(path)
@@ -137,11 +143,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     # Each start is seconds faster.
     config = repository.model_folder / "config.pbtxt"
     config.write_text(re.sub(r"(?s)\nmodel_warmup \[.*\n\]", "", config.read_text()))
-    with (
-        running_moto() as moto_url,
-        emptied_s3(moto_url, "models") as s3,
-        S3Front(moto_url) as front,
-    ):
+    with emptied_s3(moto_url, "models") as s3, S3Front(moto_url) as front:
         yield Place(front, s3, repository, tmp_path / "cache")
 
 
@@ -152,24 +154,27 @@ def alpha(url: str) -> tuple[str, int]:
         return session.model_version, int(matte.alpha[0, 0])
 
 
-def test_servers_start_from_a_bucket(
+def test_servers_start_from_a_bucket_and_are_rolled_on(
     place: Place, backend_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Version 1; then 2, of which alone is fetched; then, with the bucket away, what was there."""
     caplog.set_level(logging.WARNING, "rvm_client")
+    write_served(place.repository, ServedVersions(1, (1,)))
     place.push()
-    with TritonServer.start(place.options(backend_cache)) as server:
+    with TritonServer.start(replace(place.options(backend_cache), is_controlled=True)) as server:
         assert alpha(server.grpc_url) == ("1", 200)
-        assert not caplog.records
-
-    publish(place.repository, 2, Inverse())
-    place.push()
-    place.asked_for("GET")
-    with TritonServer.start(place.options(backend_cache)) as server:
+        publish(place.repository, 2, Inverse())
+        place.push()
+        place.asked_for("GET")
+        copy = place.run("pull", URL).stdout.strip()
+        name = place.repository.kind.name
+        files = ("golden.npz", "manifest.json", "model.pt")
+        assert sorted(place.asked_for("GET")) == [f"{name}/2/{file}" for file in files]
+        assert alpha(server.grpc_url) == ("1", 200)
+        where = ("--server", server.grpc_url, "--repository", copy)
+        place.run("activate", "2", *where, "--no-wait")
         assert alpha(server.grpc_url) == ("2", 55)
-    name = place.repository.kind.name
-    files = ("golden.npz", "manifest.json", "model.pt")
-    assert sorted(place.asked_for("GET")) == [f"{name}/2/{file}" for file in files]
+    assert not caplog.records
 
     place.front.close()
     ready, said = serve(place, backend_cache)
@@ -195,20 +200,6 @@ def serve(place: Place, backend_cache: Path) -> tuple[str, str]:
         rest, said = process.communicate(timeout=60)
         assert (process.returncode, rest) == (0, ""), said
     return ready, said
-
-
-def test_a_server_that_runs_is_rolled_on_from_the_bucket(place: Place, backend_cache: Path) -> None:
-    """It begins with what is active there; what was pushed since is pulled, and activated."""
-    write_served(place.repository, ServedVersions(1, (1,)))
-    place.push()
-    with TritonServer.start(replace(place.options(backend_cache), is_controlled=True)) as server:
-        publish(place.repository, 2, Inverse())
-        place.push()
-        copy = place.run("pull", URL).stdout.strip()
-        assert alpha(server.grpc_url) == ("1", 200)
-        where = ("--server", server.grpc_url, "--repository", copy)
-        place.run("activate", "2", *where, "--no-wait")
-        assert alpha(server.grpc_url) == ("2", 55)
 
 
 def test_what_arrives_damaged_changes_nothing(place: Place, backend_cache: Path) -> None:

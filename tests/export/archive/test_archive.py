@@ -149,7 +149,7 @@ def test_a_number_that_is_taken_is_never_overwritten(
     refused = run("import", one, "--repository", model.path, status=2)
     assert "version 1 is in" in refused.stderr
     assert "--version 2" in refused.stderr
-    done = run("import", one, "--version", 2, "--repository", model.path)
+    done = run("import", one, "--version", 2, "--no-verify", "--repository", model.path)
     assert done.stdout == f"{model.version_folder(2)}\n"
     refused = run("import", one, "--version", 2, "--repository", model.path, status=2)
     assert "version 2 is in" in refused.stderr
@@ -197,33 +197,44 @@ def test_a_model_that_computes_something_else_is_refused(
 
 
 WITHOUT_PYTORCH = """
-import sys
+import json, sys
 sys.modules["torch"] = None
+from click.testing import CliRunner
 from rvm_export.cli import main
-main()
+for arguments in json.load(sys.stdin):
+    done = CliRunner().invoke(main, arguments)
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
 """
 
 
 def test_where_no_pytorch_is(one: Path, tmp_path: Path) -> None:
     """Versions are packed, taken in by their hashes, and removed; verified they are not."""
-
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", WITHOUT_PYTORCH, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    refused = call("import", one, "--repository", tmp_path / "r")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("rvm-export: the model cannot be verified here, as torch is")
-    for version in ("1", "2"):
-        done = call(
-            "import", one, "--no-verify", "--version", version, "--repository", tmp_path / "r"
-        )
-        assert done.returncode == 0, done.stderr
-        assert "is not verified" in done.stderr
-    packed = call("package", "1", "-o", tmp_path / "again", "--repository", tmp_path / "r")
-    assert packed.stdout == f"{tmp_path / 'again'} {sha256_of(one)}\n"
-    assert call("retire", "1", "--repository", tmp_path / "r").returncode == 0
-    assert Repository(tmp_path / "r").versions() == [2]
+    path, again = str(tmp_path / "r"), str(tmp_path / "again")
+    taken_in = ["import", str(one), "--no-verify"]
+    calls = [
+        ["import", str(one)],
+        taken_in,
+        [*taken_in, "--version", "2"],
+        ["package", "1", "-o", again],
+        ["retire", "1"],
+        ["prune", "--keep", "1"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTORCH],
+        input=json.dumps([[*call, "--repository", path] for call in calls]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    refused, first, second, packed, retired, pruned = map(json.loads, done.stdout.splitlines())
+    assert refused[:2] == [2, ""]
+    assert refused[2].startswith("rvm-export: the model cannot be verified here, as torch is")
+    for number, (status, stdout, stderr) in enumerate((first, second), 1):
+        assert (status, stdout) == (0, f"{path}/{RGB.name}/{number}\n")
+        assert "is not verified" in stderr
+    assert packed == [0, f"{again} {sha256_of(one)}\n", ""]
+    assert retired == [0, f"removed {path}/{RGB.name}/1\n", ""]
+    assert pruned == [0, "", "Nothing to remove.\n"]
 
 
 # --- archives that anybody may have made
