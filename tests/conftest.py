@@ -150,10 +150,16 @@ def _exported(
     return path
 
 
+# What a version is made by; the other rooms do something with it.
+_MAKING = ("network", "repository", "script", "verify", "weights")
+
+
 def _export_key() -> str:
     digest = hashlib.sha256(f"{torch.__version__} {INT8_SHA256}".encode())
+    package = ROOT / "export" / "rvm_export"
     sources = [
-        *(ROOT / "export").rglob("*.py"),
+        *package.glob("*.py"),
+        *(path for room in _MAKING for path in (package / room).rglob("*.py")),
         *(packaged_folder(kind) / "config.pbtxt" for kind in KINDS),
     ]
     for source in sorted(sources):
