@@ -2,6 +2,7 @@
 
     ExportError
       UsageError         an option that cannot be accepted
+        DatasetError       a folder of frames that cannot be measured against
       WeightsError       the weights cannot be used
         SourceError        a place to fetch them from failed
       VerificationError  the exported model does not compute what it must
@@ -23,6 +24,10 @@ class UsageError(ExportError):
     """An option that cannot be accepted."""
 
     exit_code = 2
+
+
+class DatasetError(UsageError):
+    """A folder of frames with true alpha that is not as it must be."""
 
 
 class WeightsError(ExportError):

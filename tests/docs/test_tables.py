@@ -20,6 +20,7 @@ from rvm_client.errors import RvmError, UsageError
 from rvm_client.output_types import OutputType
 from rvm_client.worker.job import Job, parse_job
 from rvm_export.cli import main as rvm_export
+from rvm_export.cli.evaluate import evaluate, make_dataset
 from rvm_export.cli.make import export
 
 DEPLOY, JOB, COMMAND = (DOCS / f"{name}.md" for name in ("deploy", "job", "command"))
@@ -144,8 +145,10 @@ def test_a_job_s_output_has_the_fields_of_the_page(run_page: Callable[[Path], Pa
         (("option", "meaning"), matte),
         (("option", "meaning", "default"), serve),
         (("option of `export`", "meaning", "default"), export),
+        (("option of `evaluate`", "meaning", "default"), evaluate),
+        (("option of `make-dataset`", "meaning", "default"), make_dataset),
     ],
-    ids=["rvm-matte", "rvm-serve", "rvm-export export"],
+    ids=lambda value: getattr(value, "name", "command"),
 )
 def test_options(header: tuple[str, ...], command: click.Command) -> None:
     rows = [row for row in table(COMMAND, *header) if len(row) == len(header)]

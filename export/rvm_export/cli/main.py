@@ -11,9 +11,11 @@ import click
 # Where each is. Versions are rolled out, carried and removed where no PyTorch is.
 _SUBCOMMANDS = {
     "activate": "rvm_export.cli.rollout:activate",
+    "evaluate": "rvm_export.cli.evaluate:evaluate",
     "export": "rvm_export.cli.make:export",
     "import": "rvm_export.cli.travel:import_version",
     "list": "rvm_export.cli.versions:list_versions",
+    "make-dataset": "rvm_export.cli.evaluate:make_dataset",
     "package": "rvm_export.cli.travel:package",
     "prune": "rvm_export.cli.removal:prune",
     "pull": "rvm_export.cli.push:pull",

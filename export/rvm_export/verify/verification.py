@@ -1,6 +1,6 @@
 """Does a TorchScript file keep the wire contract, and compute what the network computes?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +34,15 @@ class Subject:
     device: str = "cpu"
     variant: Variant = Variant.MOBILENETV3
 
-    def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
-        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
-        src, dtype = pictures(rgb, self.layout), self.precision.dtype
-        return run(self.model, src, ratio, chunks, dtype, self.device, matrices(self.layout))
+    def matte(
+        self, rgb: Tensor, ratio: float, chunks: Iterable[int], states: Sequence[Tensor] = ()
+    ) -> Matte:
+        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model.
+
+        `states` are those of the frame before; none at the start of a video.
+        """
+        src, dtype, rest = pictures(rgb, self.layout), self.precision.dtype, matrices(self.layout)
+        return run(self.model, src, ratio, chunks, dtype, self.device, rest, states)
 
 
 def pictures(rgb: Tensor, layout: Layout) -> Tensor:
