@@ -25,6 +25,7 @@ from bench.stages import measure_stages
 from bench.worker import measure_cold_start, measure_jobs
 from rvm_client.config import load_settings
 from rvm_client.machine import available_cores
+from rvm_client.server import ServerOptions
 
 _NETWORK = "The network alone, ms a frame"
 
@@ -55,7 +56,7 @@ def main(
     The tables go to OUTPUT/bench.md, .json and .svg.
     """
     only += names
-    repository = load_settings().model_repository
+    repository = ServerOptions.configured(load_settings()).model_repository
     settings = BenchSettings(repository, quick, device, available_cores(), clip)
     sections: dict[str, Rows] = {}
     machine = conditions(settings)

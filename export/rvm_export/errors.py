@@ -8,6 +8,7 @@
         SourceError        a place to fetch them from failed
       VerificationError  the exported model does not compute what it must
       RepositoryError    the model repository cannot be read or written
+        ArchiveError       a version that came in one file cannot be used or fetched
       RolloutError       a server does not take a version
 
 A message is one sentence that names the value and the likely fix.
@@ -65,6 +66,10 @@ class RepositoryError(ExportError):
     """The model repository cannot be read or written."""
 
     exit_code = 5
+
+
+class ArchiveError(RepositoryError):
+    """A version that came in one file cannot be used, or fetched."""
 
 
 class RolloutError(ExportError):

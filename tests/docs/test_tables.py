@@ -19,6 +19,7 @@ from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
 from rvm_client.output_types import OutputType
 from rvm_client.worker.job import Job, parse_job
+from rvm_export.cli import main as rvm_export
 from rvm_export.cli.diff import diff
 from rvm_export.cli.evaluate import evaluate, make_dataset
 from rvm_export.cli.make import export
@@ -163,6 +164,19 @@ def test_options(header: tuple[str, ...], command: click.Command) -> None:
         assert flags or "--version" in option.opts, option.opts
         if len(header) == 3 and option.show_default and flags:
             assert says(documented[flags.pop()], option.default)
+
+
+@pytest.mark.parametrize("name", ["package", "import", "push", "pull", "retire", "prune"])
+def test_options_of_the_commands_for_versions(name: str) -> None:
+    rows = table(COMMAND, "option", "of", "meaning", "default")
+    documented = {
+        f for row in rows if name in codes(row[1]) for f in defaults([row], r"--[a-z-]+\d*")
+    }
+    command = rvm_export.get_command(click.Context(rvm_export), name)
+    assert command is not None
+    options = [o for o in command.params if isinstance(o, click.Option)]
+    assert documented == {f for option in options for f in option.opts if f.startswith("--")}
+    assert any(row[0].startswith(f"`{name}") for row in table(COMMAND, "command", "what it does"))
 
 
 def test_output_types_of_the_command() -> None:

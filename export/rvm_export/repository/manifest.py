@@ -1,7 +1,7 @@
 """`manifest.json` beside each model file: what the version is made of, and how to make it again."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rvm_export.errors import RepositoryError, VerificationError
@@ -63,7 +63,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """From a version's folder.
+        """From a version's folder. What a newer program says beside what is known is left out.
 
         Raises:
             RepositoryError: there is none, or it is not one of ours.
@@ -77,7 +77,8 @@ class Manifest:
             values["format"] = Format(values.get("format", Format.TORCHSCRIPT))
             if values.get("layout") is not None:
                 values["layout"] = Layout(values["layout"])
-            return cls(**values)
+            known = {each.name for each in fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
         except OSError as exc:
             raise RepositoryError(f"cannot read {path}: {exc.strerror}") from exc
         except (ValueError, KeyError, TypeError) as exc:

@@ -115,6 +115,19 @@ class Repository:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def remove(self, version: int) -> None:
+        """Take a published version away: no server sees half of it. To be called `locked`.
+
+        Raises:
+            RepositoryError: the folder cannot be written. What is left of the version is hidden,
+                and goes with the next change.
+        """
+        with _as_repository_errors(self.path):
+            hidden = Path(mkdtemp(prefix=_STAGING_PREFIX, dir=self.model_folder))
+            self.version_folder(version).rename(hidden / str(version))
+            _flush(self.model_folder)
+            shutil.rmtree(hidden)
+
     def _staging_parent(self) -> Path:
         """A folder that a server of the repository takes for a model anyway.
 

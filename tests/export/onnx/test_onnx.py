@@ -129,6 +129,21 @@ def test_a_model_that_computes_something_else_is_found(folder: Path, tmp_path: P
     assert "golden case" in result.stderr
 
 
+def test_it_travels_in_an_archive(
+    onnx_model_repository: Path, model_repository: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "onnx.tar.gz"
+    packed = rvm_export("package", "1", "-o", archive, "--repository", onnx_model_repository)
+    assert packed.exit_code == 0, packed.output
+    mixed = rvm_export("import", archive, "--version", "2", "--repository", model_repository)
+    assert mixed.exit_code == 2
+    assert "a repository of its own" in mixed.stderr
+    result = rvm_export("import", archive, "--repository", tmp_path / "there")
+    assert result.exit_code == 0, result.output
+    there = tmp_path / "there" / KIND.name / "1" / "model.onnx"
+    assert sha256_of(there) == sha256_of(onnx_model_repository / KIND.name / "1" / "model.onnx")
+
+
 # --- what stays free
 
 
