@@ -4,6 +4,7 @@
       DifferenceError    two versions differ by more than is allowed
       UsageError         an option that cannot be accepted
         DatasetError       a folder of frames that cannot be measured against
+      TransferError      a file cannot be fetched; whoever wanted it says what for
       WeightsError       the weights cannot be used
         SourceError        a place to fetch them from failed
       VerificationError  the exported model does not compute what it must
@@ -44,6 +45,10 @@ class UsageError(ExportError):
 
 class DatasetError(UsageError):
     """A folder of frames with true alpha that is not as it must be."""
+
+
+class TransferError(ExportError):
+    """A file cannot be fetched."""
 
 
 class WeightsError(ExportError):

@@ -48,14 +48,16 @@ def retired(models: Sequence[Repository], version: int) -> list[Removal]:
 
 
 def pruned(models: Sequence[Repository], keep: int) -> list[Removal]:
-    """All versions of each model but the `keep` newest and those that are served.
+    """All versions of each model but the `keep` newest, those that are served, and the one before.
+
+    The version that was active before is what a rollback needs.
 
     Raises:
         RepositoryError: a config cannot be read.
     """
-    return [
-        Removal(model, version)
-        for model in models
-        for version in model.versions()[:-keep]
-        if version not in served_versions(model).served
-    ]
+    removals = []
+    for model in models:
+        served = served_versions(model)
+        needed = {*model.versions()[-keep:], *served.served, served.previous}
+        removals += [Removal(model, v) for v in model.versions() if v not in needed]
+    return removals

@@ -28,6 +28,7 @@ from rvm_export.errors import ArchiveError
 from rvm_export.hashes import sha256_of
 from rvm_export.repository.policy import ServedVersions, served_versions, write_served
 from rvm_export.repository.repository import Repository
+from rvm_export.transfer import TimeLimits
 from rvm_export.wire import Layout, ModelKind
 
 RGB, YUV = ModelKind(), ModelKind(layout=Layout.YUV)
@@ -433,7 +434,7 @@ def test_what_cannot_be_fetched(
     tmp_path: Path, answer: faults.Answer, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch, "MAX_ARCHIVE_BYTES", 10 * 2**20)
-    limits = fetch.TimeLimits(connect_s=0.5, idle_s=0.2, total_s=0.6)
+    limits = TimeLimits(connect_s=0.5, idle_s=0.2, total_s=2)
     with FaultyServer() as server:
         server.answers(answer)
         with pytest.raises(ArchiveError, match=message) as refused:

@@ -86,6 +86,13 @@ def test_the_newest_and_the_served_stay(models: tuple[Repository, Repository]) -
     assert run("prune", "--keep", 9, "--repository", rgb.path) == "Nothing to remove.\n"
 
 
+def test_what_a_rollback_needs_stays(models: tuple[Repository, Repository]) -> None:
+    rgb, yuv = models
+    write_served(rgb, ServedVersions(3, (3,), previous=1))
+    run("prune", "--keep", 1, "--repository", rgb.path)
+    assert (rgb.versions(), yuv.versions()) == ([1, 3, 4], [3])
+
+
 def test_a_dry_run_removes_nothing(models: tuple[Repository, Repository]) -> None:
     rgb, yuv = models
     output = run("prune", "--keep", 1, "--dry-run", "--repository", rgb.path)

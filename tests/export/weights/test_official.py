@@ -11,10 +11,11 @@ from tests.support.http_faults import FaultyServer
 
 from rvm_export.errors import SourceError, WeightsError
 from rvm_export.hashes import sha256_of
+from rvm_export.transfer import TimeLimits
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.cache import Cache
-from rvm_export.weights.official import TimeLimits, fetch_official, file_name, official_url
+from rvm_export.weights.official import fetch_official, file_name, official_url
 from rvm_export.weights.weights import Source, fetch_weights
 from rvm_export.wire import Refiner, Variant
 
