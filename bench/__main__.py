@@ -12,7 +12,7 @@ from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.isolation import measure_isolation
 from bench.live import measure_live_streams, measure_overhead
-from bench.network import measure_network, measure_threads
+from bench.network import measure_network, measure_threads, measure_variants
 from bench.report import Rows, bars, markdown
 from bench.serving import (
     measure_first_request,
@@ -25,6 +25,7 @@ from bench.stages import measure_stages
 from bench.worker import measure_cold_start, measure_jobs
 from rvm_client.config import load_settings
 from rvm_client.machine import available_cores
+from rvm_client.server import ServerOptions
 
 _NETWORK = "The network alone, ms a frame"
 
@@ -55,7 +56,7 @@ def main(
     The tables go to OUTPUT/bench.md, .json and .svg.
     """
     only += names
-    repository = load_settings().model_repository
+    repository = ServerOptions.configured(load_settings()).model_repository
     settings = BenchSettings(repository, quick, device, available_cores(), clip)
     sections: dict[str, Rows] = {}
     machine = conditions(settings)
@@ -84,6 +85,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
 
     return {
         _NETWORK: lambda: measure_network(settings, folder),
+        "The variants of the network, ms a frame": lambda: measure_variants(settings, folder),
         "In process, by threads": lambda: measure_threads(settings, folder),
         "Through Triton, ms a frame": served(measure_serving, folder),
         "Streams through Triton": served(measure_streams),

@@ -10,12 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.clips import SIZES
 from bench.settings import BenchSettings
 from bench.timing import interleaved
 from rvm_client.closing import Closing
 from rvm_client.config import process_environment
 from rvm_client.server import SERVER_TUNING
+from rvm_export.script import script
+from rvm_export.verify import SEED, seeded_network
+from rvm_export.wire import Layout, Precision, Variant
 
 
 class EngineProcess(Closing):
@@ -142,6 +147,30 @@ def measure_candidates(
         calls = {row: partial(EngineProcess.run, p) for row, p in processes.items()}
         counts = dict(zip(calls, (c.frames for c in engines), strict=True))
         return interleaved(calls, counts, settings.repetitions)
+
+
+def measure_variants(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:
+    """Milliseconds a frame of the model of each variant, T = 1.
+
+    Their weights are drawn from a seed: how long a frame takes does not depend on them.
+    """
+    files = {variant: folder / f"{variant.value}.pt" for variant in Variant}
+    for variant, file in files.items():
+        network = seeded_network(SEED, variant)
+        torch.jit.save(script(network, Precision(settings.precision).dtype, Layout.RGB), file)
+    rows: dict[str, dict[str, float]] = {}
+    for size, what in settings.sizes.items():
+        options = engine_options(settings, what, folder) | {"engine": "torchscript", "frames": 1}
+        with ExitStack() as stack:
+            calls = {
+                f"{size}, {variant.value}": partial(
+                    EngineProcess.run,
+                    stack.enter_context(EngineProcess(**options | {"model": file})),
+                )
+                for variant, file in files.items()
+            }
+            rows |= interleaved(calls, dict.fromkeys(calls, 1), settings.repetitions)
+    return rows
 
 
 def measure_threads(settings: BenchSettings, folder: Path) -> dict[str, dict[str, float]]:

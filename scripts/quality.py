@@ -61,8 +61,7 @@ def server_url(stack: ExitStack) -> str:
     settings = load_settings()
     if settings.triton_url is not None:
         return settings.triton_url
-    options = ServerOptions(settings.model_repository, cache_dir=settings.cache_dir)
-    return stack.enter_context(TritonServer.start(options)).grpc_url
+    return stack.enter_context(TritonServer.start(ServerOptions.configured(settings))).grpc_url
 
 
 def print_starts(model: MattingModel, clips: list[tuple[str, Frames]]) -> None:

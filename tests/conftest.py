@@ -1,5 +1,6 @@
 """What tests of several folders share: the weights, an exported model, a server of it."""
 
+import contextlib
 import hashlib
 import signal
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ from rvm_export.config import cache_folder
 from rvm_export.hashes import sha256_of
 from rvm_export.repository.config_pbtxt import packaged_folder
 from rvm_export.repository.repository import Repository
-from rvm_export.verify.goldens import SEED
+from rvm_export.verify.goldens import RESNET50_SEED, SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.npm import INT8_SHA256
 from rvm_export.weights.weights import Source, Weights, fetch_weights
-from rvm_export.wire import KINDS, Layout, ModelKind, Precision
+from rvm_export.wire import KINDS, ONNX_KINDS, Format, Layout, ModelKind, Precision, Variant
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,6 +66,14 @@ def official_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def resnet50_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `official_checkpoint`, of the ResNet50 variant: 108 MB."""
+    path = tmp_path_factory.mktemp("resnet50") / "rvm_resnet50.pth"
+    torch.save(seeded_network(RESNET50_SEED, Variant.RESNET50).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def model_repository(rvm_json: Path) -> Path:
     """A repository with the real model as version 1, kept in the cache for the next run.
 
@@ -84,6 +93,21 @@ def yuv_model_repository(rvm_json: Path) -> Path:
 def half_model_repository(official_checkpoint: Path) -> Path:
     """As `yuv_model_repository`, of the seeded checkpoint and in float16."""
     return _exported(official_checkpoint, tuple(Layout), Precision.FP16)
+
+
+@pytest.fixture(scope="session")
+def both_variants_repository(model_repository: Path, resnet50_checkpoint: Path) -> Path:
+    """As `model_repository`, with a ResNet50 of seeded weights beside the real model."""
+    path = _exported(resnet50_checkpoint, (Layout.RGB,), variant=Variant.RESNET50)
+    with contextlib.suppress(FileExistsError):
+        (path / ModelKind().name).symlink_to(model_repository / ModelKind().name)
+    return path
+
+
+@pytest.fixture(scope="session")
+def onnx_model_repository(rvm_json: Path) -> Path:
+    """As `model_repository`, of the real model as ONNX."""
+    return _exported(rvm_json, (Layout.RGB,), format_=Format.ONNX)
 
 
 @pytest.fixture(scope="session")
@@ -113,27 +137,39 @@ def triton_http_url(triton_server: TritonServer) -> str:
 
 
 def _exported(
-    checkpoint: Path, layouts: tuple[Layout, ...], precision: Precision = Precision.FP32
+    checkpoint: Path,
+    layouts: tuple[Layout, ...],
+    precision: Precision = Precision.FP32,
+    variant: Variant = Variant.MOBILENETV3,
+    format_: Format = Format.TORCHSCRIPT,
 ) -> Path:
     parts = [_export_key(), checkpoint.stem, precision.value, *(layout.value for layout in layouts)]
+    parts += [format_.value] * (format_ is Format.ONNX)
     path = cache_folder() / "test-repositories" / "-".join(parts)
     for layout in layouts:
-        repository = Repository(path, ModelKind(layout=layout))
+        repository = Repository(path, ModelKind(variant, layout, format_))
         if not repository.versions():
             where = ("--checkpoint", checkpoint, "--repository", path, "--version", 1)
             what = ("--layout", layout.value, "--precision", precision.value)
-            made = invoke(rvm_export, "export", *where, *what)
+            kind = ("--variant", variant.value, "--format", format_.value)
+            made = invoke(rvm_export, "export", *kind, *where, *what)
             # The export waits for others that write there. Whoever was faster, a worker of this
             # run or another run, has made version 1, and then this one is refused.
             assert repository.versions() == [1], made.output
     return path
 
 
+# What a version is made by; the other rooms do something with it.
+_MAKING = ("network", "onnx", "repository", "script", "verify", "weights")
+
+
 def _export_key() -> str:
     digest = hashlib.sha256(f"{torch.__version__} {INT8_SHA256}".encode())
+    package = ROOT / "export" / "rvm_export"
     sources = [
-        *(ROOT / "export").rglob("*.py"),
-        *(packaged_folder(kind) / "config.pbtxt" for kind in KINDS),
+        *package.glob("*.py"),
+        *(path for room in _MAKING for path in (package / room).rglob("*.py")),
+        *(packaged_folder(kind) / "config.pbtxt" for kind in (*KINDS, *ONNX_KINDS)),
     ]
     for source in sorted(sources):
         digest.update(sha256_of(source).encode())

@@ -4,16 +4,22 @@ Every setting has its variable's name as alias; docs/deploy.md lists them for us
 """
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rvm_client.errors import ConfigError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+_BUCKET_URL = re.compile(
+    r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[\w.=@+-]+)*)/?", re.ASCII
+)
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +33,35 @@ def _default_cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("rvm-triton", appauthor=False))
 
 
+@dataclass(frozen=True)
+class BucketLocation:
+    """A folder in a bucket, as `s3://BUCKET/PREFIX` names it."""
+
+    bucket: str
+    prefix: str
+    """Without slashes at its ends; may be empty."""
+
+    @classmethod
+    def parse(cls, url: str) -> "BucketLocation":
+        """Raises: ValueError: it is not written so."""
+        match = _BUCKET_URL.fullmatch(url)
+        if match is None or ".." in url:
+            raise ValueError(
+                "write it as s3://BUCKET/PREFIX; BUCKET_ENDPOINT_URL says where that is"
+            )
+        return cls(match["bucket"], match["prefix"].strip("/"))
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def folder_or_bucket(value: str | Path | BucketLocation) -> Path | BucketLocation:
+    """What a model repository is named by. Raises: ValueError: as `BucketLocation.parse`."""
+    if isinstance(value, str):
+        return BucketLocation.parse(value) if value.startswith("s3:") else Path(value)
+    return value
+
+
 class Settings(BaseSettings):
     """What the environment says. Empty variables count as unset."""
 
@@ -34,7 +69,7 @@ class Settings(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
     )
 
-    model_repository: Path = Field(
+    model_repository: Annotated[Path | BucketLocation, BeforeValidator(folder_or_bucket)] = Field(
         default_factory=_default_model_repository, validation_alias="RVM_MODEL_REPOSITORY"
     )
     cache_dir: Path = Field(default_factory=_default_cache_dir, validation_alias="RVM_CACHE_DIR")

@@ -7,6 +7,8 @@
         DownloadError    it could not be fetched
       ServerError        the Triton server
         ServerStartError        it did not come up
+          BucketError             its model repository in a bucket cannot be had
+            BucketChangedError      it changed while it was read
         ServerLostError         it does no more requests; another one, or a new one, may
           ServerUnreachableError  nothing answers at its address
           ServerSilentError       it did not answer in time
@@ -83,6 +85,14 @@ class ServerError(RvmError):
 
 class ServerStartError(ServerError):
     """The Triton server did not start or did not become ready in time."""
+
+
+class BucketError(ServerStartError):
+    """The bucket with the model repository cannot be read, or not be written."""
+
+
+class BucketChangedError(BucketError):
+    """What was listed in the bucket is there no more, or is something else; list it again."""
 
 
 class ServerLostError(ServerError):

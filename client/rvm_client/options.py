@@ -6,12 +6,16 @@ The command's flags and a job's fields both become `MatteOptions`; the settings 
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
 from rvm_client.machine import Hardware
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import Colour
+from rvm_client.wire import Variant
+
+ModelName = Literal["mobilenetv3", "resnet50"]
 
 # Longest side that the network sees when the ratio follows from the size of the picture.
 # RVM's authors recommend min(512 / longest side, 1), and about half as much again for people
@@ -65,6 +69,10 @@ class MatteOptions:
     """0 < ratio <= 1; None chooses it by the size of the picture."""
     longest_side_pixels: int = AUTO_LONGEST_SIDE_PIXELS
     """What the network sees at most when the ratio is chosen."""
+    model: ModelName = "mobilenetv3"
+    """The network that mattes."""
+    or_default_model: bool = False
+    """Where the server has no such model, take the one that all have, and say so."""
     prefer_quality: bool = False
     """Slower encoder settings that look better."""
     background: Colour | Path | None = None
@@ -102,10 +110,18 @@ class MatteOptions:
                 f"background does not go with output_type {self.output_type.value}, which keeps "
                 f"the person alone; it goes with {fitting}"
             )
+        if self.model not in [variant.value for variant in Variant]:
+            known = " or ".join(variant.value for variant in Variant)
+            raise UsageError(f"the model is {self.model!r}; it must be {known}")
         self._check_rate()
         self._check_trim()
         _check_bounds("max_width", self.max_width_pixels, SIZE_BOUNDS_PIXELS, "pixels")
         _check_bounds("max_height", self.max_height_pixels, SIZE_BOUNDS_PIXELS, "pixels")
+
+    @property
+    def variant(self) -> Variant:
+        """Of the model."""
+        return Variant(self.model)
 
     def _check_rate(self) -> None:
         if self.crf is None and self.bitrate_bits_per_second is None:

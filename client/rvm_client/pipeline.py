@@ -27,7 +27,7 @@ from rvm_client.matte import (
     frames_per_request,
     shared_room_bytes,
 )
-from rvm_client.options import Limits, MatteOptions
+from rvm_client.options import Limits, MatteOptions, ModelName
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
@@ -91,11 +91,15 @@ class MatteResult:
     video_decoder: str
     video_encoder: str
     """FFmpeg's names of what was used at the end; `..._nvdec` and `..._nvenc` on a GPU."""
+    model: ModelName
+    """The network that made it."""
     model_version: str
+    """The version of its model."""
     processing_seconds: float
     stage_seconds: StageSeconds
     warnings: tuple[str, ...] = ()
-    """What of the source is not in the output as it should be, a sentence each."""
+    """What of the source is not in the output as it should be, or was made in another way than
+    was wished for, a sentence each."""
 
 
 def matte_video(
@@ -131,11 +135,13 @@ def matte_video(
 
     Raises:
         InputError: the source cannot be decoded.
+        NotServedError: the server has no such model, and no other will do.
         ServerError: the Triton server failed.
         OutputError: the target cannot be written.
         StoppedError: `cancelled` was set.
         OutOfMemoryError: the memory of this machine ran out.
     """
+    options, notes = _with_served_model(options, model)
     run = _Run(
         Path(source),
         Path(target),
@@ -147,6 +153,7 @@ def matte_video(
         on_source,
         cancelled,
         request_id,
+        notes,
     )
     with naming_want_of_memory():
         try:
@@ -158,7 +165,7 @@ def matte_video(
             if options.frames_per_request == 1:
                 raise
             one_by_one = replace(options, frames_per_request=1)
-            again = replace(run, options=one_by_one, notes=(_LESS_MEMORY,))
+            again = replace(run, options=one_by_one, notes=(*notes, _LESS_MEMORY))
         return again.matte()
 
 
@@ -241,7 +248,8 @@ class _Run:
         return self._result(reader, session, writer, time.monotonic() - started_s)
 
     def _reader(self) -> Reader:
-        in_planes = self.model.takes_planes and takes_planes(self.options)
+        model_takes_planes = self.model.takes_planes(self.options.variant)
+        in_planes = model_takes_planes and takes_planes(self.options)
         return self.opener.video(self.source, self.options, self.limits, takes_planes=in_planes)
 
     def _writer(self, stack: ExitStack, info: VideoInfo) -> Writer:
@@ -274,6 +282,7 @@ class _Run:
             self.options.ratio_for(width, height),
             ChunkShape(frames_per_chunk, height, width),
             info.layout,
+            self.options.variant,
             queue_depth=QUEUE_DEPTH,
             room_bytes=room_bytes,
             label=Label(self.request_id),
@@ -348,6 +357,7 @@ class _Run:
             duration_seconds=info.duration_seconds or frames / float(info.average_fps),
             bytes=sum(path.stat().st_size for path in writer.files.values()),
             downsample_ratio=self.options.ratio_for(info.width_pixels, info.height_pixels),
+            model=self.options.model,
             model_version=session.model_version,
             processing_seconds=seconds,
             stage_seconds=self.watches.read(),
@@ -379,6 +389,17 @@ def _open_sound(
         open_sound=opener.sound,
     )
     return sound and stack.enter_context(sound)
+
+
+def _with_served_model(
+    options: MatteOptions, model: MattingModel
+) -> tuple[MatteOptions, tuple[str, ...]]:
+    """The options with a model that the server has, and what the result is to say of it."""
+    if not options.or_default_model or model.has(options.variant):
+        model.check_has(options.variant)
+        return options, ()
+    taken = replace(options, model=MatteOptions.model)
+    return taken, (f"the server has no model {options.model}, so {taken.model} made this",)
 
 
 def _check_cancelled(cancelled: threading.Event | None) -> None:

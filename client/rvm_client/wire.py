@@ -15,10 +15,13 @@ The second model takes and gives pictures packed as I420. What differs:
 | --- | --- | --- |
 | src, fgr | UINT8 | [B,T,H*3/2,W] |
 | to_rgb, from_rgb | FP32 | [3,4]; after downsample_ratio |
+
+The same two of the other variant have states of other widths, and nothing else differs.
 """
 
-MODEL_NAME = "rvm_mobilenetv3"
-YUV_MODEL_NAME = "rvm_mobilenetv3_yuv"
+from dataclasses import dataclass
+from enum import Enum
+from itertools import product, starmap
 
 SRC = "src"
 DOWNSAMPLE_RATIO = "downsample_ratio"
@@ -33,6 +36,50 @@ STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")
 INPUTS = (SRC, *STATE_INPUTS, DOWNSAMPLE_RATIO)
 YUV_INPUTS = (*INPUTS, TO_RGB, FROM_RGB)
 
-# Output channels and stride of each state, at the downsampled size.
-STATE_CHANNELS = (16, 20, 40, 64)
+# The size of each state's pixels in those of the downsampled picture.
 STATE_STRIDES = (2, 4, 8, 16)
+
+
+class Variant(str, Enum):
+    """Which encoder the network of a model has; the names are what users write."""
+
+    MOBILENETV3 = "mobilenetv3"
+    RESNET50 = "resnet50"
+
+
+# Channels of r1..r4.
+STATE_CHANNELS = {
+    Variant.MOBILENETV3: (16, 20, 40, 64),
+    Variant.RESNET50: (16, 32, 64, 128),
+}
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What a model is, whatever its version."""
+
+    variant: Variant = Variant.MOBILENETV3
+    takes_planes: bool = False
+    """Whether its pictures are packed as I420, and not RGB."""
+
+    @property
+    def name(self) -> str:
+        """Triton's name of it."""
+        return f"rvm_{self.variant.value}{'_yuv' if self.takes_planes else ''}"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """In the order of `config.pbtxt`."""
+        return YUV_INPUTS if self.takes_planes else INPUTS
+
+    @property
+    def state_channels(self) -> tuple[int, ...]:
+        """Of r1..r4."""
+        return STATE_CHANNELS[self.variant]
+
+
+MODELS = {kind.name: kind for kind in starmap(ModelKind, product(Variant, (False, True)))}
+"""All models that a server may have, by their names."""
+
+# The first is the one that every server has.
+MODEL_NAME, YUV_MODEL_NAME, *_ = MODELS

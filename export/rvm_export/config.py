@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from rvm_export.errors import UsageError
+
 
 def cache_folder() -> Path:
     """`RVM_CACHE_DIR`, or the user's cache folder."""
@@ -13,13 +15,28 @@ def cache_folder() -> Path:
 
 
 def default_repository() -> Path:
-    """`RVM_MODEL_REPOSITORY`, or `./model_repository`, or the checkout's."""
+    """`RVM_MODEL_REPOSITORY`, or `./model_repository`, or the checkout's.
+
+    Raises:
+        UsageError: it is a bucket.
+    """
     chosen = os.environ.get("RVM_MODEL_REPOSITORY")
     here = Path("model_repository")
+    if chosen and chosen.startswith("s3:"):
+        raise UsageError(
+            f"RVM_MODEL_REPOSITORY is {chosen}, and versions are made and changed in a folder; "
+            "name it with --repository, and bring versions to the bucket with rvm-export push"
+        )
     if chosen:
         return Path(chosen)
     checkout = checkout_repository()
     return here if here.is_dir() or not checkout.is_dir() else checkout
+
+
+def onnx_repository() -> Path:
+    """The folder beside the default repository that ONNX models go to, for servers of their own."""
+    path = default_repository()
+    return path.resolve().with_name(f"{path.resolve().name}_onnx")
 
 
 def checkout_repository() -> Path:

@@ -1,6 +1,5 @@
-"""Make a version: script, verify, publish; and verify a published one again."""
+"""Make a version: its file, checked, published; and check a published one again."""
 
-import io
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -8,19 +7,19 @@ from pathlib import Path
 
 import torch
 
-from rvm_export import script
-from rvm_export.errors import UsageError, VerificationError
+from rvm_export.errors import UsageError, VerificationError, in_one_line
 from rvm_export.hashes import sha256_of
+from rvm_export.model_files import check_format, format_version, load_model, model_bytes
+from rvm_export.provenance import code_sha256, toolchain
 from rvm_export.repository import (
-    MODEL_FILE,
     Manifest,
     Repository,
+    check_formats,
     check_precision,
     prepare_config,
 )
 from rvm_export.verify import (
     INT8_CASES,
-    SEED,
     SEEDED_CASES,
     EagerModel,
     Subject,
@@ -32,7 +31,7 @@ from rvm_export.verify import (
     write_golden_frame,
 )
 from rvm_export.weights import Say, Weights
-from rvm_export.wire import Layout, ModelKind, Precision
+from rvm_export.wire import Format, Layout, ModelKind, Precision, Variant
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,30 @@ class ExportOptions:
     precision: Precision = Precision.FP32
     device: str = "cpu"  # where they are checked: "cpu" or "cuda"
     version: int | None = None  # of each model; None: the next that none of them has
+    variant: Variant = Variant.MOBILENETV3
+    format: Format = Format.TORCHSCRIPT
 
     @property
     def repositories(self) -> list[Repository]:
         """One for each model."""
-        return [Repository(self.repository, ModelKind(layout=layout)) for layout in self.layouts]
+        return [
+            Repository(self.repository, ModelKind(self.variant, layout, self.format))
+            for layout in self.layouts
+        ]
 
 
 def check_options(options: ExportOptions) -> None:
     """Find out what is wrong with the options before anything is fetched.
 
     Raises:
-        UsageError: there is no such device, the version is there already, or the repository has
-            another precision.
+        UsageError: there is no such device, the version is there already, the repository has
+            another precision or format, or the format cannot be made here.
     """
     check_device(options.device)
     _version(options)
     for repository in options.repositories:
+        check_format(repository.kind, options.device)
+        check_formats(repository)
         check_precision(repository, options.precision)
 
 
@@ -75,19 +81,24 @@ def _version(options: ExportOptions) -> int:
 
 
 def export(weights: Weights, options: ExportOptions, say: Say) -> list[Path]:
-    """Script, verify and publish a version of each model; their folders.
+    """Make, verify and publish a version of each model; their folders.
 
     Raises:
         UsageError: as `check_options`.
-        VerificationError: a TorchScript file is not what the network is. Neither it nor the
-            models after it are published.
+        VerificationError: a model file is not what the network is. Neither it nor the models
+            after it are published.
         RepositoryError: the repository cannot be written.
     """
+    if weights.variant is not options.variant:
+        raise UsageError(
+            f"{weights.source} are weights of {weights.variant.value}, and the model is to be "
+            f"{options.variant.value}; give --variant {weights.variant.value}"
+        )
     # A lock is for the whole folder: any of the models' will do.
     with options.repositories[0].locked():
         check_options(options)
         version = _version(options)
-        _check_network_code()
+        _check_network_code(options.variant)
         return [_export(weights, options, r, version, say) for r in options.repositories]
 
 
@@ -97,23 +108,18 @@ def _export(
     kind = repository.kind
     with repository.staging(version) as staged:
         prepare_config(repository.config_folder(staged), kind, options.precision)
-        _write_model(weights, kind.layout, options.precision, staged / MODEL_FILE)
+        data = model_bytes(weights.network(), kind, options.precision)
+        (staged / kind.format.file_name).write_bytes(data)
         say(f"Verifying version {version} of {kind.name} on {options.device}")
-        _verified(weights, kind.layout, options, staged).write(staged)
+        _verified(weights, kind, options, staged).write(staged)
         write_golden_frame(staged, weights.network(), kind.layout, options.precision)
         return repository.publish(staged)
 
 
-def _write_model(weights: Weights, layout: Layout, precision: Precision, path: Path) -> None:
-    # Through memory: PyTorch's own writer says of a full disk only that it failed.
-    buffer = io.BytesIO()
-    torch.jit.save(script.script(weights.network(), precision.dtype, layout), buffer)
-    path.write_bytes(buffer.getbuffer())
-
-
-def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: Path) -> Manifest:
-    model = script.load(staged / MODEL_FILE, options.device)
-    subject = Subject(model, layout, options.precision, options.device)
+def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged: Path) -> Manifest:
+    file = staged / kind.format.file_name
+    model = load_model(file, kind.format, options.device)
+    subject = Subject(model, kind.layout, options.precision, options.device, kind.variant)
     check_contract(model, subject)
     check_splitting(subject)
     golden = None
@@ -121,7 +127,7 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
         golden = compare_with_golden(subject, INT8_CASES).as_dict()
     eager = compare_with_eager(subject, weights.network())
     return Manifest(
-        model_sha256=sha256_of(staged / MODEL_FILE),
+        model_sha256=sha256_of(file),
         weights_source=weights.source,
         weights_sha256=weights.sha256,
         refiner=weights.refiner,
@@ -132,34 +138,50 @@ def _verified(weights: Weights, layout: Layout, options: ExportOptions, staged: 
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         difference_from_eager=eager.as_dict(),
         difference_from_golden=golden,
+        variant=weights.variant,
+        layout=kind.layout,
+        format=kind.format,
+        format_version=format_version(file, kind.format),
+        toolchain=toolchain(kind.format),
+        threads=torch.get_num_threads(),
+        code_sha256=code_sha256(kind.format),
     )
 
 
-def _check_network_code() -> None:
-    """The deep guided filter and the batch norms, by the seeded golden cases."""
-    eager = EagerModel(seeded_network(SEED))
-    subject = Subject(eager, Layout.RGB, Precision.FP32)
-    compare_with_golden(subject, SEEDED_CASES)
+def _check_network_code(variant: Variant) -> None:
+    """The deep guided filter and the batch norms, by the seeded golden cases of the variant."""
+    for case in SEEDED_CASES:
+        if case.variant is variant and case.seed is not None:
+            eager = EagerModel(seeded_network(case.seed, variant))
+            compare_with_golden(Subject(eager, Layout.RGB, Precision.FP32), (case,))
 
 
 def verify(repository: Repository, version: int, device: str) -> Manifest:
     """Check a published version again: hash, contract, dynamic sizes, golden mattes.
 
     Raises:
-        VerificationError: it is damaged or does not compute what it must.
+        VerificationError: it is damaged, of another variant, or does not compute what it must.
         RepositoryError: it has no manifest.
     """
     check_device(device)
-    folder = repository.version_folder(version)
+    return verify_folder(repository.version_folder(version), repository.kind, device)
+
+
+def verify_folder(folder: Path, kind: ModelKind, device: str) -> Manifest:
+    """The same for a version that need not be published. Raises as `verify`."""
     manifest = Manifest.read(folder)
-    manifest.check_hash(folder / MODEL_FILE)
+    if manifest.variant is not kind.variant:
+        raise VerificationError(f"{folder} holds a model of the variant {manifest.variant.value}")
+    check_format(kind, device)
+    file = folder / kind.format.file_name
+    manifest.check_hash(file)
     try:
-        model = script.load(folder / MODEL_FILE, device)
-        subject = Subject(model, repository.kind.layout, manifest.precision, device)
+        model = load_model(file, kind.format, device)
+        subject = Subject(model, kind.layout, manifest.precision, device, kind.variant)
         check_contract(model, subject)
         check_splitting(subject)
         if manifest.difference_from_golden is not None:
             compare_with_golden(subject, INT8_CASES)
     except RuntimeError as exc:
-        raise VerificationError(f"{folder / MODEL_FILE} does not run: {exc}") from exc
+        raise VerificationError(f"{file} does not run: {in_one_line(exc)}") from exc
     return manifest

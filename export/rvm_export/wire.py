@@ -16,6 +16,12 @@ class Variant(str, Enum):
     """Which encoder the network has. Each has weights of its own, and versions of its own."""
 
     MOBILENETV3 = "mobilenetv3"
+    RESNET50 = "resnet50"
+
+    @property
+    def paper_name(self) -> str:
+        """As the paper writes it, for people."""
+        return {"mobilenetv3": "MobileNetV3", "resnet50": "ResNet50"}[self.value]
 
 
 class Refiner(str, Enum):
@@ -38,22 +44,38 @@ class Layout(str, Enum):
         return ("src", *STATES_IN, "downsample_ratio", *matrices)
 
 
+class Format(str, Enum):
+    """What kind of file a version is. Each is for a backend of Triton's."""
+
+    TORCHSCRIPT = "torchscript"
+    ONNX = "onnx"
+
+    @property
+    def file_name(self) -> str:
+        """The name that Triton's backend looks for in a version's folder."""
+        return "model.pt" if self is Format.TORCHSCRIPT else "model.onnx"
+
+
 @dataclass(frozen=True)
 class ModelKind:
     """What one of Triton's models is, whatever its version."""
 
     variant: Variant = Variant.MOBILENETV3
     layout: Layout = Layout.RGB
+    format: Format = Format.TORCHSCRIPT
 
     @property
     def name(self) -> str:
         """Triton's name of the model, and of its folder in the repository."""
-        suffix = "" if self.layout is Layout.RGB else f"_{self.layout.value}"
-        return f"rvm_{self.variant.value}{suffix}"
+        layout = "" if self.layout is Layout.RGB else f"_{self.layout.value}"
+        suffix = "" if self.format is Format.TORCHSCRIPT else f"_{self.format.value}"
+        return f"rvm_{self.variant.value}{layout}{suffix}"
 
 
 DEFAULT_KIND = ModelKind()
 KINDS = tuple(ModelKind(variant, layout) for variant in Variant for layout in Layout)
+# Of RGB alone, and in a repository of their own: see `repository.check_format`.
+ONNX_KINDS = tuple(ModelKind(variant, format=Format.ONNX) for variant in Variant)
 
 
 class Precision(str, Enum):

@@ -26,7 +26,7 @@ from rvm_client.pipeline import MatteResult, StageSeconds
 from rvm_client.wire import MODEL_NAME
 from rvm_export import script
 from rvm_export.weights.weights import Weights
-from rvm_export.wire import KINDS, Layout
+from rvm_export.wire import Layout, ModelKind
 
 ROOT = Path(__file__).parents[2]
 ONLY_ON_A_GPU = re.compile("on the GPU|TF32 forced on|NVDEC")
@@ -81,8 +81,9 @@ def test_a_rehearsal_on_the_cpu(tmp_path: Path) -> None:
     for line in found.report["lines"]:
         if line["verdict"] == "measured" or line["check"].startswith(("goldens", "streams")):
             assert line["figures"] or line["verdict"] == "not here"
-    for kind in KINDS:
-        assert (tmp_path / "checked_models" / kind.name / "1" / "model.pt").is_file()
+    for layout in Layout:
+        name = ModelKind(layout=layout).name
+        assert (tmp_path / "checked_models" / name / "1" / "model.pt").is_file()
 
 
 @pytest.mark.slow
@@ -185,6 +186,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "pixel_layout": "I420",
         "video_decoder": "h264_nvdec",
         "video_encoder": "h264_nvenc",
+        "model": "mobilenetv3",
         "model_version": "1",
         "processing_seconds": 1.0,
         "stage_seconds": StageSeconds(1.0, 1.0, 1.0),

@@ -293,6 +293,31 @@ def test_the_export_runs_from_the_build_context(build_context: Path) -> None:
         assert option in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("chosen", "weights"),
+    [
+        ("", None),
+        ("official", ["--weights", "official"]),
+        ("my_own.pth", ["--weights", "official", "--checkpoint", "weights/my_own.pth"]),
+    ],
+)
+def test_the_second_network_is_made_where_it_is_asked_for(
+    tmp_path: Path, chosen: str, weights: list[str] | None
+) -> None:
+    """The line itself; a program in place of `rvm-export` says what it was called with."""
+    program = tmp_path / "rvm-export"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    (line,) = (value for value in values("RUN", 1) if "resnet50" in value)
+    environment = {"PATH": f"{tmp_path}:/bin:/usr/bin", "RESNET50": chosen, "PRECISION": "fp16"}
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment, capture_output=True, text=True, check=True
+    )
+    arguments = done.stdout.split()
+    assert arguments[:3] == ([] if weights is None else ["export", "--variant", "resnet50"])
+    assert weights is None or arguments[-len(weights) :] == weights
+
+
 def test_starts_the_worker_and_checks_triton(wheel: Path) -> None:
     (command,) = values("CMD", LAST_STAGE)
     program, option, module = json.loads(command)

@@ -12,10 +12,26 @@ from tritonclient.grpc import model_config_pb2
 from rvm_client import wire
 from rvm_export import script
 from rvm_export.errors import RepositoryError
-from rvm_export.network.decoder import STATE_CHANNELS
-from rvm_export.repository.config_pbtxt import packaged_folder, precision_of, with_precision
+from rvm_export.network import WIDTHS
+from rvm_export.repository.config_pbtxt import (
+    packaged_config,
+    packaged_folder,
+    precision_of,
+    with_precision,
+)
+from rvm_export.verify.goldens import RESNET50_SEED
 from rvm_export.verify.run import run
-from rvm_export.wire import KINDS, OUTPUTS, STATES_IN, STATES_OUT, Layout, ModelKind, Precision
+from rvm_export.verify.verification import seeded_network
+from rvm_export.wire import (
+    KINDS,
+    OUTPUTS,
+    STATES_IN,
+    STATES_OUT,
+    Layout,
+    ModelKind,
+    Precision,
+    Variant,
+)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
@@ -32,7 +48,7 @@ def layout(kind: ModelKind) -> Layout:
 
 @pytest.fixture(scope="module")
 def text(kind: ModelKind) -> str:
-    return (packaged_folder(kind) / "config.pbtxt").read_text()
+    return packaged_config(kind)
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +58,45 @@ def config(text: str) -> model_config_pb2.ModelConfig:
 
 @pytest.fixture(scope="module")
 def model(kind: ModelKind, yuv_model_repository: Path) -> torch.jit.ScriptModule:
+    if kind.variant is Variant.RESNET50:
+        network = seeded_network(RESNET50_SEED, kind.variant)
+        return script.script(network, torch.float32, kind.layout)
     return script.load(yuv_model_repository / kind.name / "1" / "model.pt", "cpu")
 
 
 def test_names_of_export_and_config_agree(
     kind: ModelKind, config: model_config_pb2.ModelConfig
 ) -> None:
-    assert config.name == packaged_folder(kind).name == kind.name
+    assert config.name == kind.name
     assert tuple(t.name for t in config.input) == kind.layout.inputs
     assert tuple(t.name for t in config.output) == OUTPUTS
 
 
+def test_variants_differ_in_their_name_alone(text: str, kind: ModelKind) -> None:
+    of_mobilenetv3 = (packaged_folder(kind) / "config.pbtxt").read_text()
+    assert f'name: "{kind.name}"' in text
+    if kind.variant is Variant.MOBILENETV3:
+        assert text == of_mobilenetv3
+        return
+    changed = [
+        (before, now)
+        for before, now in zip(of_mobilenetv3.splitlines(), text.splitlines(), strict=True)
+        if before != now
+    ]
+    assert all(
+        before.lower().replace("mobilenetv3", "resnet50") == now.lower() for before, now in changed
+    )
+    assert "mobilenetv3" not in text
+
+
 def test_names_of_export_and_client_agree() -> None:
-    assert [kind.name for kind in KINDS] == [wire.MODEL_NAME, wire.YUV_MODEL_NAME]
+    assert [kind.name for kind in KINDS] == [*wire.MODELS]
+    assert [*wire.MODELS][:2] == [wire.MODEL_NAME, wire.YUV_MODEL_NAME]
+    assert [kind.layout.inputs for kind in KINDS] == [m.inputs for m in wire.MODELS.values()]
     assert (Layout.RGB.inputs, Layout.YUV.inputs) == (wire.INPUTS, wire.YUV_INPUTS)
     assert (wire.FGR, wire.PHA, *wire.STATE_OUTPUTS) == OUTPUTS
-    assert wire.STATE_CHANNELS == STATE_CHANNELS
+    for ours, theirs in zip(KINDS, wire.MODELS.values(), strict=True):
+        assert WIDTHS[ours.variant].states == theirs.state_channels
 
 
 def test_inputs_are_those_of_forward(

@@ -22,6 +22,9 @@ from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
 from rvm_client.output_types import OutputType
 from rvm_client.worker.job import Job, parse_job
+from rvm_export.cli import main as rvm_export
+from rvm_export.cli.diff import diff
+from rvm_export.cli.evaluate import evaluate, make_dataset
 from rvm_export.cli.make import export
 
 DEPLOY, JOB, COMMAND = (DOCS / f"{name}.md" for name in ("deploy", "job", "command"))
@@ -29,7 +32,12 @@ DEPLOY, JOB, COMMAND = (DOCS / f"{name}.md" for name in ("deploy", "job", "comma
 NOT_SETTINGS = {"RUNPOD_INIT_TIMEOUT", "RVM_VENV"}
 URL = "https://example.com/my_video.mp4"
 # Cells that are no number.
-OF_WORDS = {"output_type": "alpha", "background": "red", "downsample_ratio": "auto"}
+OF_WORDS = {
+    "output_type": "alpha",
+    "background": "red",
+    "downsample_ratio": "auto",
+    "model": "resnet50",
+}
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}
 
@@ -148,8 +156,11 @@ def test_a_job_s_output_has_the_fields_of_the_page(run_page: Callable[[Path], Pa
         (("option", "meaning"), matte),
         (("option", "meaning", "default"), serve),
         (("option of `export`", "meaning", "default"), export),
+        (("option of `diff`", "meaning", "default"), diff),
+        (("option of `evaluate`", "meaning", "default"), evaluate),
+        (("option of `make-dataset`", "meaning", "default"), make_dataset),
     ],
-    ids=["rvm-matte", "rvm-serve", "rvm-export export"],
+    ids=lambda value: getattr(value, "name", "command"),
 )
 def test_options(header: tuple[str, ...], command: click.Command) -> None:
     rows = [row for row in table(COMMAND, *header) if len(row) == len(header)]
@@ -188,6 +199,19 @@ def test_columns_of_a_list() -> None:
 def test_statuses_of_a_batch_line() -> None:
     rows = {row[0]: row[1] for row in table(DOCS / "batch.md", "field", "meaning")}
     assert codes(rows["`status`"]) == [status.value for status in Status]
+
+
+@pytest.mark.parametrize("name", ["package", "import", "push", "pull", "retire", "prune"])
+def test_options_of_the_commands_for_versions(name: str) -> None:
+    rows = table(COMMAND, "option", "of", "meaning", "default")
+    documented = {
+        f for row in rows if name in codes(row[1]) for f in defaults([row], r"--[a-z-]+\d*")
+    }
+    command = rvm_export.get_command(click.Context(rvm_export), name)
+    assert command is not None
+    options = [o for o in command.params if isinstance(o, click.Option)]
+    assert documented == {f for option in options for f in option.opts if f.startswith("--")}
+    assert any(row[0].startswith(f"`{name}") for row in table(COMMAND, "command", "what it does"))
 
 
 def test_output_types_of_the_command() -> None:

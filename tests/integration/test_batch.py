@@ -172,6 +172,7 @@ def test_a_row_with_a_mistake_is_named_before_anything_is_done(
         (("clips", "-o", "s3:///out"), 2, "names no bucket"),
         (("clips", "-o", "s3://bucket/out"), 2, "set BUCKET_ENDPOINT_URL"),
         (("clips", "-o", "clips/b.mp4"), 5, "clips/b.mp4 cannot be made"),
+        (("clips", "-o", "out", "--model", "resnet50"), 4, "has no model rvm_resnet50"),
     ],
 )
 def test_what_cannot_be_begun_is_one_sentence(
@@ -312,9 +313,9 @@ def test_a_terminal_shows_all_videos_and_the_frames_of_each(
 
 @pytest.fixture
 def slow_in_the_middle(tmp_path: Path) -> Path:
-    """A list of three clips, the second of which takes a second or two."""
-    for name in ("one", "slow", "three"):
-        write_clip(tmp_path / f"{name}.mp4", [index_frame(0)])
+    """A list of three clips, the second of which takes seconds."""
+    for name, count in (("one", 1), ("slow", 2), ("three", 1)):
+        write_clip(tmp_path / f"{name}.mp4", [index_frame(i) for i in range(count)])
     rows = ["source,downsample_ratio", "one.mp4,0.25", "slow.mp4,0.5", "three.mp4,0.25"]
     (tmp_path / "list.csv").write_text("\n".join(rows))
     return tmp_path

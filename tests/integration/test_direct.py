@@ -365,7 +365,7 @@ def test_an_overloaded_server_refuses_at_once_and_says_how_long(
     for thread in threads:
         thread.start()
     try:
-        with kind(triton_url, frames_per_request=1, busy_s=20) as batch:
+        with kind(triton_url, frames_per_request=1, busy_s=120) as batch:
             together.wait()
             # It gets through, however long they keep the server full.
             assert len(batch.matte(small()[:2])) == 2

@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 from tests.support.clips import index_frame, write_clip
-from tests.support.faults import FAULTS
+from tests.support.faults import FAULTS, strike
 from tests.support.gpu_server import GpuServer
 
 from rvm_client.errors import (
@@ -113,13 +113,13 @@ def test_the_file_is_that_of_an_undisturbed_run(
 ) -> None:
     servers = []
 
-    def strike(frames_done: int) -> None:
+    def struck(frames_done: int) -> None:
         if frames_done in (4, 10):
             servers.append(supervisor.server)
-            FAULTS[fault](supervisor.server)
+            strike(fault, supervisor)
 
     with model_of(supervisor) as model:
-        result = matte(clip, tmp_path / "out.webm", model, strike)
+        result = matte(clip, tmp_path / "out.webm", model, struck)
     assert len({server.pid for server in [*servers, supervisor.server]}) == 3
     assert all(server.poll() is not None for server in servers)
     assert result.transport == "shared memory"
@@ -130,12 +130,12 @@ def test_the_file_is_that_of_an_undisturbed_run(
 def test_a_server_that_is_lost_again_and_again_fails_the_video(
     clip: Path, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    def strike(frames_done: int) -> None:
+    def struck(frames_done: int) -> None:
         if frames_done in (4, 8):
-            FAULTS["model's process killed"](supervisor.server)
+            strike("model's process killed", supervisor)
 
     with model_of(supervisor, most_losses=1) as model, pytest.raises(ModelProcessError) as failed:
-        matte(clip, tmp_path / "out.webm", model, strike)
+        matte(clip, tmp_path / "out.webm", model, struck)
     assert "was lost 2 times" in str(failed.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,15 +143,15 @@ def test_a_server_that_is_lost_again_and_again_fails_the_video(
 def test_two_videos_share_the_new_server(
     clip: Path, undisturbed: Path, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    both = threading.Barrier(2, action=lambda: FAULTS["server killed"](supervisor.server))
+    both = threading.Barrier(2, action=lambda: strike("server killed", supervisor))
 
-    def strike(frames_done: int) -> None:
+    def struck(frames_done: int) -> None:
         if frames_done == 4:
             both.wait(60)
 
     def run(name: str) -> None:
         with model_of(supervisor) as model:
-            matte(clip, tmp_path / name, model, strike)
+            matte(clip, tmp_path / name, model, struck)
 
     before = supervisor.address.generation
     with futures.ThreadPoolExecutor() as pool:
@@ -173,13 +173,13 @@ def test_a_remote_server_is_waited_for(
 
     operator = threading.Thread(target=restart)
 
-    def strike(frames_done: int) -> None:
+    def struck(frames_done: int) -> None:
         if frames_done == 4:
             operator.start()
 
     try:
         with MattingModel(servers[0].grpc_url, request_timeout_s=TIMEOUT_S) as model:
-            result = matte(clip, tmp_path / "out.webm", model, strike)
+            result = matte(clip, tmp_path / "out.webm", model, struck)
         operator.join()
     finally:
         for server in servers:
@@ -192,7 +192,7 @@ def test_a_remote_server_that_stays_away_fails_the_video(
 ) -> None:
     with TritonServer.start(options) as server:
 
-        def strike(frames_done: int) -> None:
+        def struck(frames_done: int) -> None:
             if frames_done == 4:
                 server.stop(at_once=True)
 
@@ -200,7 +200,7 @@ def test_a_remote_server_that_stays_away_fails_the_video(
             MattingModel(server.grpc_url, reconnect_s=1) as model,
             pytest.raises(ServerUnreachableError),
         ):
-            matte(clip, tmp_path / "out.webm", model, strike)
+            matte(clip, tmp_path / "out.webm", model, struck)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,10 +211,10 @@ def test_the_work_can_be_cancelled_while_the_server_hangs(
     cancelled = threading.Event()
     struck_s = 0.0
 
-    def strike(progress: MatteProgress) -> None:
+    def struck(progress: MatteProgress) -> None:
         nonlocal struck_s
         if progress.frames_done == 4:
-            FAULTS[fault](supervisor.server)
+            strike(fault, supervisor)
             struck_s = time.monotonic()
             threading.Timer(0.5, cancelled.set).start()
 
@@ -223,7 +223,7 @@ def test_the_work_can_be_cancelled_while_the_server_hangs(
         pytest.raises(StoppedError),
     ):
         matte_video(
-            clip, tmp_path / "out.webm", model, OPTIONS, on_progress=strike, cancelled=cancelled
+            clip, tmp_path / "out.webm", model, OPTIONS, on_progress=struck, cancelled=cancelled
         )
     # Not the ten minutes of a request.
     assert time.monotonic() - struck_s < 30
@@ -261,9 +261,9 @@ def test_after_a_lost_gpu_the_request_is_sent_once_more(tmp_path: Path) -> None:
 def test_the_model_stays_the_same_for_a_video(
     clip: Path, supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    def strike(frames_done: int) -> None:
+    def struck(frames_done: int) -> None:
         if frames_done == 4:
-            FAULTS["server killed"](supervisor.server)
+            strike("server killed", supervisor)
 
     with GpuServer() as other:
         other.version = "2"
@@ -272,7 +272,7 @@ def test_the_model_stays_the_same_for_a_video(
             MattingModel(servers) as model,
             pytest.raises(ServerError, match="no version 1 of"),
         ):
-            matte(clip, tmp_path / "out.webm", model, strike)
+            matte(clip, tmp_path / "out.webm", model, struck)
 
 
 def test_a_server_that_cannot_be_started_anew_is_given_up(
@@ -283,7 +283,7 @@ def test_a_server_that_cannot_be_started_anew_is_given_up(
     with supervised(replace(options, model_repository=repository)) as supervisor:
         with model_of(supervisor) as model, model.session(0.5, ChunkShape(1, 64, 64)):
             repository.unlink()
-            FAULTS["server killed"](supervisor.server)
+            strike("server killed", supervisor)
             with pytest.raises(ServerStartError, match="is not a model repository"):
                 supervisor.keep()
         with pytest.raises(ServerStartError):
@@ -295,7 +295,7 @@ def test_an_idle_server_is_replaced_where_it_stood(options: ServerOptions) -> No
         url = supervisor.address.url
         watch = pool.submit(supervisor.keep)
         for generation, fault in enumerate(["server killed", "model's process killed"]):
-            FAULTS[fault](supervisor.server)
+            strike(fault, supervisor)
             deadline = time.monotonic() + 60
             while supervisor.address.generation == generation:
                 assert time.monotonic() < deadline

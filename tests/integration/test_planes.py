@@ -169,8 +169,8 @@ def test_the_files_are_those_of_rgb(
     both: MattingModel, rgb_only: MattingModel, clip: Path, tmp_path: Path, output_type: OutputType
 ) -> None:
     """Frames, times, cuts, warm starts and all."""
-    assert both.takes_planes
-    assert not rgb_only.takes_planes
+    assert both.takes_planes()
+    assert not rgb_only.takes_planes()
     options = MatteOptions(output_type, RATIO)
     ours, usual = (
         matte_video(clip, tmp_path / f"{name}{output_type.suffix}", model, options)
@@ -226,7 +226,7 @@ def test_both_models_give_their_golden_frames(
 def test_a_server_without_a_gpu_gets_rgb(both_url: str, clip: Path, tmp_path: Path) -> None:
     options = MatteOptions(OutputType.ALPHA, RATIO, warm_start=False)
     with MattingModel(both_url) as model:
-        assert not model.takes_planes
+        assert not model.takes_planes()
         result = matte_video(clip, tmp_path / "out.webm", model, options)
     assert result.pixel_layout == "RGB"
 

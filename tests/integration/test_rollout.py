@@ -179,6 +179,7 @@ def test_rolled_out_under_load(repository: Repository, supervisor: Supervisor) -
         first = rolled_out(repository, "activate", 2, *server, "--no-wait")
         first_s = time.monotonic()
         assert first.exit_code == 0, first.output
+        wait_for_a_video_of("2", clients)
         refused = rolled_out(repository, "activate", BAD, *server)
         assert refused.exit_code == 6, refused.output
         assert served_versions(repository).active == 2
@@ -186,7 +187,7 @@ def test_rolled_out_under_load(repository: Repository, supervisor: Supervisor) -
         assert second.exit_code == 0, second.output
         assert "Version 1 of rvm_mobilenetv3 is unloaded" in second.output
         assert "Version 2 of rvm_mobilenetv3 is unloaded" in second.output
-        time.sleep(1)
+        wait_for_a_video_of("3", clients)
     finally:
         is_over.set()
         for thread in threads:
@@ -214,6 +215,14 @@ def test_rolled_out_under_load(repository: Repository, supervisor: Supervisor) -
                 )
     assert loaded(url) == ["3"]
     assert served_versions(repository).served == (3,)
+
+
+def wait_for_a_video_of(version: str, clients: list[Client]) -> None:
+    """Until one has ended: those before it go on for a while."""
+    ends_s = time.monotonic() + 60
+    while not any(video.version == version for client in clients for video in client.videos):
+        assert time.monotonic() < ends_s
+        time.sleep(0.1)
 
 
 def loaded(url: str) -> list[str]:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -250,6 +251,30 @@ def test_a_broken_model_is_named(echo_options: ServerOptions, tmp_path: Path) ->
         TritonServer.start(replace(echo_options, model_repository=repository))
     assert f"{model} cannot be loaded" in str(failure.value)
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new", "reason"),
+    [
+        # No release has written such an archive yet, nor such an operator.
+        ("version", rb"\d+", b"99", "has PyTorch's format 99, and this server reads up to"),
+        (".py", rb"torch\.add\(", b"torch.add_up(", "calls aten::add_up, which this server's"),
+    ],
+    ids=["archive", "operator"],
+)
+def test_a_model_of_a_newer_pytorch_is_named(
+    echo_options: ServerOptions, tmp_path: Path, member: str, old: bytes, new: bytes, reason: str
+) -> None:
+    repository = copy_repository(echo_options.model_repository, tmp_path / "repository")
+    (model,) = repository.glob("*/*/model.pt")
+    with zipfile.ZipFile(model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(model, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, re.sub(old, new, data) if name.endswith(member) else data)
+    with pytest.raises(ServerStartError, match=re.escape(reason)) as failed:
+        TritonServer.start(replace(echo_options, model_repository=repository))
+    assert "a PyTorch no newer than the server's" in str(failed.value)
 
 
 def test_a_wrong_config_is_explained(echo_options: ServerOptions, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from rvm_client.batch.cluster import Cluster
 from rvm_client.batch.engine import Engine, Watcher
 from rvm_client.batch.here import Here
-from rvm_client.batch.items import Item, ModelName, Outcome, Status
+from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.names import named
 from rvm_client.batch.report import Report
 from rvm_client.batch.run import Display, Summary, run_batch
@@ -19,11 +19,11 @@ __all__ = [
     "Here",
     "Item",
     "Listed",
-    "ModelName",
     "Outcome",
     "Report",
     "RunPod",
     "RunPodApi",
+    "ServedModel",
     "Status",
     "Summary",
     "Target",

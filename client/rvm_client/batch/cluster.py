@@ -11,7 +11,7 @@ import importlib
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import Any
 
 from rvm_client.batch.cluster_actor import Fault, Matter, Ready
 from rvm_client.batch.engine import Watcher
-from rvm_client.batch.items import Item, ModelName, Outcome
+from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.closing import Closing
 from rvm_client.errors import (
     ConfigError,
+    NotServedError,
     ServerError,
     ServerLostError,
     ServerStartError,
@@ -31,6 +32,7 @@ from rvm_client.errors import (
 )
 from rvm_client.machine import stop_on_signals
 from rvm_client.options import is_url
+from rvm_client.wire import ModelKind, Variant
 
 # Ray starts an actor's process again as often as it ends: of what ends it too often, we keep count.
 _MAX_RESTARTS = -1
@@ -97,7 +99,7 @@ class Cluster(Closing):
         """How many actors of a machine were no use."""
         self._last_fault = ""
         self._looked_s = self._seen_s = time.monotonic() - _LOOK_INTERVAL_S
-        self._version: str | None = None
+        self._versions: Mapping[Variant, str] | None = None
 
     def close(self) -> None:
         """Stop what is under way, end the servers, and leave the cluster."""
@@ -110,11 +112,14 @@ class Cluster(Closing):
         self._ray.shutdown()
         self._stack.close()
 
-    def model(self) -> ModelName:
+    def model(self, variant: Variant) -> ServedModel:
         """See Engine: that of the first machine that is ready; others must have the same."""
-        while self._version is None:
+        while self._versions is None:
             self._step()
-        return ModelName(self._version)
+        name = ModelKind(variant).name
+        if variant not in self._versions:
+            raise NotServedError(f"the machines of the cluster have no model {name}")
+        return ServedModel(self._versions[variant], name)
 
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: whether files are there, each machine finds out."""
@@ -195,13 +200,11 @@ class Cluster(Closing):
         if not isinstance(answer, Ready):
             self._note_fault(actor, answer)
             return
-        self._version = self._version or answer.model_version
-        if answer.model_version == self._version:
+        self._versions = self._versions or answer.versions
+        if answer.versions == self._versions:
             actor.ready = answer
         else:
-            self._last_fault = (
-                f"a machine serves version {answer.model_version}, another one {self._version}"
-            )
+            self._last_fault = "it serves other models or versions than the first that was ready"
             self._give_up(actor)
 
     def _note_fault(self, actor: _Actor, answer: Any) -> None:

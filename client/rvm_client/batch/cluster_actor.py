@@ -1,6 +1,7 @@
 """What stands on each GPU of a cluster: one server, and the items that it is given."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rvm_client.batch.items import Item, Outcome
@@ -8,13 +9,15 @@ from rvm_client.batch.targets import open_target
 from rvm_client.batch.workplace import Workplace
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
+from rvm_client.wire import Variant
 
 
 @dataclass(frozen=True)
 class Ready:
     """The server is there."""
 
-    model_version: str
+    versions: Mapping[Variant, str]
+    """Of each variant that it has, the version with which a video begins."""
     items_at_once: int
 
 
@@ -47,7 +50,7 @@ class Matter:
             workplace = self._open()
         except RvmError as exc:
             return Fault(str(exc))
-        return Ready(workplace.model_version, workplace.items_at_once)
+        return Ready(workplace.versions, workplace.items_at_once)
 
     def do(self, item: Item) -> Outcome | Fault:
         """Do one item. A bad video is an outcome, a server that is lost a fault."""

@@ -4,7 +4,8 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from rvm_client.batch.items import Item, ModelName, Outcome
+from rvm_client.batch.items import Item, Outcome, ServedModel
+from rvm_client.wire import Variant
 
 
 class Watcher(Protocol):
@@ -23,8 +24,8 @@ class Watcher(Protocol):
 class Engine(AbstractContextManager["Engine"], Protocol):
     """Does items, in any order and any number at a time; a context manager."""
 
-    def model(self) -> ModelName:
-        """The model that will matte, as far as it is known before.
+    def model(self, variant: Variant) -> ServedModel:
+        """The model that will matte items of a variant, as far as it is known before.
 
         Raises:
             RvmError: there is none.

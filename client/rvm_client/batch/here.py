@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from concurrent import futures
 
 from rvm_client.batch.engine import Watcher
-from rvm_client.batch.items import Item, ModelName, Outcome
+from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.batch.targets import Target
 from rvm_client.batch.workplace import Workplace
 from rvm_client.closing import Closing
@@ -14,6 +14,7 @@ from rvm_client.errors import ServerLostError
 from rvm_client.matte import MattingModel
 from rvm_client.pipeline import MatteProgress
 from rvm_client.server import ServerOptions, active_version
+from rvm_client.wire import ModelKind, Variant
 
 
 class Here(Closing):
@@ -38,13 +39,15 @@ class Here(Closing):
         if self._workplace is not None:
             self._workplace.close()
 
-    def model(self) -> ModelName:
+    def model(self, variant: Variant) -> ServedModel:
         """See Engine: what the server has, or what one of our own would serve."""
+        name = ModelKind(variant).name
         if self._triton_url is None:
-            own = ServerOptions.configured(self._settings)
-            return ModelName(str(active_version(own.model_repository, own.model_name)))
+            repository = ServerOptions.configured(self._settings).model_repository
+            # Where there is none, the server or the item says so.
+            return ServedModel(str(active_version(repository, name) or ""), name)
         with MattingModel.configured(self._triton_url, self._settings) as model:
-            return ModelName(model.version)
+            return ServedModel(model.version_of(variant), name)
 
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: all can be done here."""

@@ -31,6 +31,8 @@ class Item:
     """What its files are called, without a suffix; given once all items are known."""
     key: str = ""
     """Tells its result from all others; given before anything is done."""
+    model_name: str = ""
+    """The model that mattes it; given with the key."""
 
     @property
     def file_names(self) -> Mapping[FileRole, str]:
@@ -58,14 +60,14 @@ class Item:
         wishes = asdict(self.options) | {"preview": self.preview}
         return _digest([wishes, None if self.background is None else _identity(self.background)])
 
-    def with_key(self, model: "ModelName") -> "Item":
+    def with_key(self, model: "ServedModel") -> "Item":
         """The same with a key: of the source as it is now, the options and the model."""
         parts = [_identity(self.source), self.options_id, model.name, model.version]
-        return replace(self, key=_digest(parts))
+        return replace(self, key=_digest(parts), model_name=model.name)
 
 
 @dataclass(frozen=True)
-class ModelName:
+class ServedModel:
     """The model that mattes, by the name that results keep of it."""
 
     version: str

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rvm_client.batch.items import Item, ModelName, Outcome, Status
+from rvm_client.batch.items import Item, Outcome, Status
 from rvm_client.closing import Closing
 from rvm_client.errors import OutputError, UsageError
 from rvm_client.net import redacted_url
@@ -37,16 +37,14 @@ class Report(Closing):
 
     Args:
         path: the file, which need not exist; its folder is made.
-        model: the model of this run.
 
     Raises:
         OutputError: it cannot be written.
         UsageError: another run is writing it.
     """
 
-    def __init__(self, path: Path, model: ModelName) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._model = model
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
@@ -103,7 +101,7 @@ class Report(Closing):
             "frames": outcome.frames,
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 3),
-            "model": self._model.name,
+            "model": item.model_name,
             "model_version": outcome.model_version or None,
             "warnings": list(outcome.warnings),
             "files": {role.value: file for role, file in files.items()},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.batch.engine import Watcher
-from rvm_client.batch.items import Item, ModelName, Outcome, Status
+from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.runpod_api import RemoteJob, RunPodApi
 from rvm_client.batch.runpod_job import file_name, file_urls, job_input
 from rvm_client.closing import Closing
@@ -20,6 +20,7 @@ from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import JobError, RvmError, StoppedError, printable
 from rvm_client.net import Backoff
 from rvm_client.output_types import FileRole
+from rvm_client.wire import Variant
 
 # A job that the endpoint has forgotten is posted anew, but not for ever: it may be what kills it.
 MOST_POSTS = 3
@@ -75,9 +76,9 @@ class RunPod(Closing):
     def close(self) -> None:
         """Nothing is held between items."""
 
-    def model(self) -> ModelName:
+    def model(self, _variant: Variant) -> ServedModel:
         """See Engine: the endpoint does not say its version before a job has been done."""
-        return ModelName("", f"runpod/{self._endpoint_id}")
+        return ServedModel("", f"runpod/{self._endpoint_id}")
 
     def check(self, items: Sequence[Item]) -> None:
         """See Engine."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
-from rvm_client.options import is_url
+from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import Colour
 
@@ -39,9 +39,15 @@ def job_input(item: Item) -> dict[str, Any]:
         "bitrate": options.bitrate_bits_per_second,
         "preview": item.preview,
     }
+    default = MatteOptions.model
+    if options.model != default and not options.prefer_quality:
+        raise UsageError(
+            f"{options.model} on a RunPod endpoint goes with prefer_quality only: give both, or "
+            f"leave the model at {default}"
+        )
     if options.prefer_quality:
-        # It chooses the ratio, too, unless there is one.
-        fields["speed"] = "quality"
+        # Both choose the ratio, too, unless there is one.
+        fields["speed"] = "quality" if options.model == default else "best"
     elif options.downsample_ratio is None:
         fields["downsample_ratio"] = "auto"
     return {name: value for name, value in fields.items() if value is not None}

@@ -25,6 +25,7 @@ from rvm_client.output_types import FileRole
 from rvm_client.pipeline import MatteProgress, MatteResult, jobs_at_once, matte_video
 from rvm_client.server import ServerOptions, ServerSupply, StartingServer, Supervisor
 from rvm_client.source_file import local_file
+from rvm_client.wire import Variant
 
 # What fails every later item as well.
 _FAILS_ALL = (AccessError, ConfigError, ServerLostError, ServerStartError)
@@ -49,7 +50,7 @@ class Workplace(Closing):
             self._servers = triton_url or self._own_server(stack)
             with MattingModel.configured(self._servers, settings) as model:
                 self.items_at_once = jobs_at_once(settings, model)
-                self.model_version = model.version
+                self.versions = {v: model.version_of(v) for v in Variant if model.has(v)}
             self._stack = stack.pop_all()
         self._limits = Limits.configured(settings, jobs_at_once=self.items_at_once)
 

@@ -141,10 +141,13 @@ def _run(
         engine.check(items)
         if target is not None:
             target.check()
-        model = engine.model()
+        models = {kind: engine.model(kind) for kind in {item.options.variant for item in items}}
         path = where.report or (folder or Path()) / REPORT_NAME
-        report = stack.enter_context(Report(path, model))
-        items = [item.with_key(model) for item in named(items, report.taken, folder)]
+        report = stack.enter_context(Report(path))
+        items = [
+            item.with_key(models[item.options.variant])
+            for item in named(items, report.taken, folder)
+        ]
         display = stack.enter_context(BatchDisplay(quiet=as_json))
         try:
             run_batch(items, engine, target, report, display, summary)

@@ -12,10 +12,12 @@ from rvm_client.options import (
     BITRATE_BOUNDS,
     QUALITY_LONGEST_SIDE_PIXELS,
     MatteOptions,
+    ModelName,
     is_url,
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Flag: TypeAlias = Callable[[Any], Any]
@@ -73,6 +75,13 @@ _FLAGS = (
         "bitrate_bits_per_second",
         type=int,
         help="Average bits per second, in place of --crf: {} to {}.".format(*BITRATE_BOUNDS),
+    ),
+    click.option(
+        "--model",
+        type=click.Choice([variant.value for variant in Variant]),
+        default=MatteOptions.model,
+        show_default=True,
+        help="The network: resnet50 errs less and takes longer, and not every server has it.",
     ),
     click.option(
         "--prefer-quality",
@@ -171,6 +180,7 @@ def matte_options(
     output_type: OutputType,
     *,
     background: Colour | Path | None,
+    model: ModelName,
     prefer_quality: bool,
     **flags: Any,
 ) -> MatteOptions:
@@ -184,6 +194,7 @@ def matte_options(
     return MatteOptions(
         output_type=output_type,
         background=background,
+        model=model,
         prefer_quality=prefer_quality,
         **flags,
     )

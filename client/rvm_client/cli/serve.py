@@ -7,13 +7,35 @@ from pathlib import Path
 
 import click
 
-from rvm_client.config import load_settings
+from rvm_client.config import BucketLocation, folder_or_bucket, load_settings
 from rvm_client.errors import RvmError
 from rvm_client.machine import stop_on_signals
 from rvm_client.server import ServerOptions, Supervisor, TritonServer, active_version
 
 PORT = click.IntRange(0, 65535)
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class FolderOrBucket(click.Path):
+    """Where a model repository is."""
+
+    name = "folder or bucket"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(  # type: ignore[override]
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | BucketLocation:
+        """A bucket's folder by its URL, else a path."""
+        try:
+            place = folder_or_bucket(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+        if isinstance(place, BucketLocation):
+            return place
+        super().convert(value, param, ctx)
+        return place
 
 
 @click.command()
@@ -34,8 +56,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--tls-key", type=FILE, help="PEM, its key.  [default: RVM_TRITON_KEY_FILE]")
 @click.option(
     "--model-repository",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The folder with the model.  [default: RVM_MODEL_REPOSITORY]",
+    type=FolderOrBucket(),
+    help="The folder with the model, or s3://BUCKET/PREFIX.  [default: RVM_MODEL_REPOSITORY]",
 )
 @click.option(
     "--model-control",
@@ -53,7 +75,7 @@ def main(
     token_file: Path | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
-    model_repository: Path | None,
+    model_repository: Path | BucketLocation | None,
     model_control: str | None,
     verbose: bool,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from rvm_client.direct.scene import Scene, SessionOptions
 from rvm_client.errors import UsageError
 from rvm_client.matte import Credentials, MattingModel
+from rvm_client.options import ModelName
 
 
 class BaseSession:
@@ -19,6 +20,7 @@ class BaseSession:
         self,
         server: str | Sequence[str],
         *,
+        model: ModelName = "mobilenetv3",
         downsample_ratio: float | Literal["auto"] = "auto",
         frames_per_request: int | None = None,
         warm_start: bool = False,
@@ -30,7 +32,9 @@ class BaseSession:
         reconnect_s: float = 30.0,
         busy_s: float = 60.0,
     ) -> None:
-        options = SessionOptions(downsample_ratio, frames_per_request, warm_start, live, request_id)
+        options = SessionOptions(
+            downsample_ratio, frames_per_request, warm_start, live, request_id, model
+        )
         open_model = partial(
             MattingModel,
             server,
@@ -40,7 +44,7 @@ class BaseSession:
             busy_s=busy_s,
         )
         self._scene: Scene | None = None
-        self._open_scene: Callable[[], Scene] = lambda: Scene(open_model(), options)
+        self._open_scene: Callable[[], Scene] = lambda: _scene(open_model(), options)
         if self._connects_at_once:
             self._scene = self._open_scene()
 
@@ -51,9 +55,13 @@ class BaseSession:
 
     @property
     def model_version(self) -> str:
-        """The version of the model there: that of the video, once it has begun."""
+        """The version of its model there: that of the video, once it has begun."""
         scene = self._opened
-        return scene.chunks.model_version if scene.is_open else scene.model.version
+        return (
+            scene.chunks.model_version
+            if scene.is_open
+            else scene.model.version_of(scene.options.variant)
+        )
 
     @property
     def transport(self) -> str | None:
@@ -70,3 +78,13 @@ class BaseSession:
         if self._scene is None:
             raise UsageError("the session is not open; enter it with `with` or `async with` first")
         return self._scene
+
+
+def _scene(model: MattingModel, options: SessionOptions) -> Scene:
+    """Raises: NotServedError: the server has no such model; the connection is closed."""
+    try:
+        model.check_has(options.variant)
+    except BaseException:
+        model.close()
+        raise
+    return Scene(model, options)

@@ -18,9 +18,10 @@ from rvm_client.matte import (
     frames_per_request,
     shared_room_bytes,
 )
-from rvm_client.options import MatteOptions
+from rvm_client.options import MatteOptions, ModelName
 from rvm_client.pixels import RGB, UInt8Array
 from rvm_client.scenes import with_warm_up
+from rvm_client.wire import Variant
 
 # Chunks that wait between two stages, as in the pipeline.
 QUEUE_DEPTH = 1
@@ -35,6 +36,7 @@ class SessionOptions:
     warm_start: bool
     live: bool
     request_id: str
+    model: ModelName
 
     def __post_init__(self) -> None:
         if self.frames_per_request is None and self.live:
@@ -45,12 +47,19 @@ class SessionOptions:
             )
         self.matte_options()
 
+    @property
+    def variant(self) -> Variant:
+        """Of the model."""
+        return self.matte_options().variant
+
     def matte_options(self) -> MatteOptions:
         """The same, as the pipeline has it."""
         ratio = None if self.downsample_ratio == "auto" else self.downsample_ratio
         if isinstance(ratio, str):
             raise UsageError(f"the downsample ratio is {ratio!r}; it must be a number, or auto")
-        return MatteOptions(downsample_ratio=ratio, frames_per_request=self.frames_per_request)
+        return MatteOptions(
+            downsample_ratio=ratio, frames_per_request=self.frames_per_request, model=self.model
+        )
 
 
 class Scene(Closing):
@@ -157,6 +166,7 @@ class Scene(Closing):
         self._chunks = self.model.session(
             self.options.matte_options().ratio_for(width, height),
             ChunkShape(self._frames_per_chunk(), height, width),
+            variant=self.options.variant,
             queue_depth=QUEUE_DEPTH,
             label=Label(self.options.request_id, self.options.live),
         )

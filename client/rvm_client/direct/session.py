@@ -24,6 +24,8 @@ class MattingSession(BaseSession, Closing):
     Args:
         server: HOST:PORT of Triton's gRPC endpoint, or a list of them: the first that answers is
             used, and the next where that is lost.
+        model: the network that mattes. "resnet50" errs less and takes longer, and not every server
+            has it.
         downsample_ratio: what the network sees of a frame, 0 < ratio <= 1; "auto":
             min(512 / longest side, 1).
         frames_per_request: frames that go to the server together, at least 1; None chooses by
@@ -44,6 +46,7 @@ class MattingSession(BaseSession, Closing):
         UsageError: a value that cannot be accepted.
         ConfigError: the PEM file cannot be read.
         ServerUnreachableError: nothing that speaks Triton's protocol answers.
+        NotServedError: the server has no such model.
         AccessError: the server wants a token, or another one.
         ServerError: it serves no such model.
     """

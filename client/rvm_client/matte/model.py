@@ -36,23 +36,22 @@ from rvm_client.matte.transport import (
 )
 from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array
 from rvm_client.server import ServerAddress, ServerSupply
+from rvm_client.wire import ModelKind, Variant
 
 _LOG = logging.getLogger(__name__)
 
 _LOSSES_COUNT_FOR_S = 600.0
 # What a small request carries: the encoder's four steps down leave 2 pixels of it.
 _PROBE_PIXELS = 32
-_LAYOUTS: dict[str, PixelLayout] = {
-    wire.MODEL_NAME: RGB,
-    wire.YUV_MODEL_NAME: I420(to_rgb=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))),
-}
+_PROBE_I420 = I420(to_rgb=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)))
 
 
 class MattingModel(Closing):
     """A connection to the models on one Triton server; a context manager, for one thread.
 
-    A server may have the model for YUV planes beside the one for RGB, which all have. Where the
-    server is lost, its replacement gets the request that was lost: frames and states are ours.
+    All servers have MobileNetV3 for RGB. One may have ResNet50 beside it, and the models of either
+    for YUV planes. Where the server is lost, its replacement gets the request that was lost:
+    frames and states are ours.
     A session keeps the version of the model that it began with; the next one asks again.
 
     Args:
@@ -122,24 +121,39 @@ class MattingModel(Closing):
         """HOST:PORT of the server that is there now."""
         return self._connection.url
 
-    @property
-    def version(self) -> str:
-        """The version of the model for RGB with which a session would begin, when last asked."""
-        return self._models[RGB.name].version
+    def has(self, variant: Variant) -> bool:
+        """Whether the server had a model of the variant when it was last asked."""
+        return ModelKind(variant).name in self._models
+
+    def check_has(self, variant: Variant) -> None:
+        """Raises: NotServedError: it has none."""
+        self._active(ModelKind(variant))
 
     @property
-    def takes_planes(self) -> bool:
+    def version(self) -> str:
+        """The version of MobileNetV3 with which a session would begin, when last asked."""
+        return self.version_of(Variant.MOBILENETV3)
+
+    def version_of(self, variant: Variant) -> str:
+        """The version of a variant with which a session would begin, when last asked.
+
+        Raises:
+            NotServedError: the server has none of the variant.
+        """
+        return self._active(ModelKind(variant)).version
+
+    def takes_planes(self, variant: Variant = Variant.MOBILENETV3) -> bool:
         """Whether planes are to be sent: the server has the model for them, on a GPU.
 
         A processor converts colours faster in the client (swscale) than in the model.
         """
-        model = self._models.get(I420.name)
+        model = self._models.get(ModelKind(variant, takes_planes=True).name)
         return model is not None and model.runs_on_gpu
 
     @property
     def runs_on_gpu(self) -> bool:
-        """Whether the server runs the model on a GPU."""
-        return self._models[RGB.name].runs_on_gpu
+        """Whether the server runs its models on a GPU."""
+        return self._models[wire.MODEL_NAME].runs_on_gpu
 
     @property
     def addresses(self) -> list[ModelAddress]:
@@ -154,7 +168,7 @@ class MattingModel(Closing):
             StoppedError: `is_stopped` said so meanwhile.
         """
         for model in self.addresses:
-            layout = _LAYOUTS[model.name]
+            layout = _PROBE_I420 if wire.MODELS[model.name].takes_planes else RGB
             shape = (1, 1, *layout.frame_shape(_PROBE_PIXELS, _PROBE_PIXELS))
             src, states = np.zeros(shape, np.uint8), start_states(model.state_dtype)
             # Who has as many requests as it takes is at work.
@@ -166,6 +180,7 @@ class MattingModel(Closing):
         downsample_ratio: float,
         largest_chunk: ChunkShape | None = None,
         layout: PixelLayout = RGB,
+        variant: Variant = Variant.MOBILENETV3,
         *,
         queue_depth: int = 1,
         room_bytes: int | None = None,
@@ -181,15 +196,17 @@ class MattingModel(Closing):
             downsample_ratio: 0 < ratio <= 1.
             largest_chunk: the most frames of a request, and their size.
             layout: of the frames; planes only where the server has the model for them.
+            variant: of the network; only one that the server has.
             queue_depth: chunks that wait before the model, and results that wait behind it.
             room_bytes: the most shared memory to take; None: what there is.
             label: what its requests say of themselves.
 
         Raises:
-            ServerError: the server has gone, or serves the model no more.
+            NotServedError: it has no such model.
+            ServerError: the server has gone.
         """
         self._refresh()
-        began_with = self._models[layout.name]
+        began_with = self._active(ModelKind(variant, takes_planes=isinstance(layout, I420)))
 
         def open_transport() -> Transport:
             model = self._still_served(began_with)
@@ -235,12 +252,12 @@ class MattingModel(Closing):
             ServerLostError: the server has gone, or does no requests any more.
         """
         return infer_by_value(
-            self._models[RGB.name], src, states, constant_inputs(downsample_ratio)
+            self._models[wire.MODEL_NAME], src, states, constant_inputs(downsample_ratio)
         )
 
     def start_states(self) -> list[State]:
         """Four zeros of shape [1,1,1,1] in the model's precision."""
-        return start_states(self._models[RGB.name].state_dtype)
+        return start_states(self._models[wire.MODEL_NAME].state_dtype)
 
     def recover(
         self, lost: ServerLostError, is_stopped: Callable[[], bool] = lambda: False
@@ -272,6 +289,17 @@ class MattingModel(Closing):
             self._models = models_of(self._connection)
         except ServerLostError as lost:
             self.recover(lost)
+
+    def _active(self, kind: ModelKind) -> ModelAddress:
+        model = self._models.get(kind.name)
+        if model is None:
+            layout = " --layout both" if kind.takes_planes else ""
+            raise NotServedError(
+                f"the Triton server at {self._connection.url} has no model {kind.name}; take "
+                f"another one, or make it with rvm-export export --variant {kind.variant.value}"
+                f"{layout} and start the server anew"
+            )
+        return model
 
     def _still_served(self, began_with: ModelAddress) -> ModelAddress:
         """The same version on the server that is there now: a video never mixes versions."""

@@ -6,9 +6,7 @@ from typing import Any
 from rvm_client import wire
 from rvm_client.errors import ServerError
 from rvm_client.matte.connection import Connection
-from rvm_client.pixels import I420, RGB
 
-_INPUTS = {wire.MODEL_NAME: wire.INPUTS, wire.YUV_MODEL_NAME: wire.YUV_INPUTS}
 _STATE_DTYPES = ("FP32", "FP16")
 
 
@@ -24,15 +22,20 @@ class ModelAddress:
 
 
 def models_of(connection: Connection) -> dict[str, ModelAddress]:
-    """The active version of each model, by the layout of its frames.
+    """The active version of each model that the server has, by its name.
 
     Raises:
-        ServerError: the server has no model for RGB, or one with another contract.
+        ServerError: the server has not the one that all have, or one with another contract.
     """
-    models = {RGB.name: find_active(connection, wire.MODEL_NAME)}
-    if connection.is_served(wire.YUV_MODEL_NAME):
-        models[I420.name] = find_active(connection, wire.YUV_MODEL_NAME)
-    return models
+    names = [wire.MODEL_NAME]
+    for variant in wire.Variant:
+        rgb, yuv = (wire.ModelKind(variant, takes_planes).name for takes_planes in (False, True))
+        if rgb not in names and connection.is_served(rgb):
+            names.append(rgb)
+        # A model for planes goes beside the one for RGB.
+        if rgb in names and connection.is_served(yuv):
+            names.append(yuv)
+    return {name: find_active(connection, name) for name in names}
 
 
 def find_active(connection: Connection, model_name: str) -> ModelAddress:
@@ -63,7 +66,7 @@ def find_version(connection: Connection, model_name: str, version: str) -> Model
 def _address(connection: Connection, metadata: Any, config: Any, version: str) -> ModelAddress:
     dtypes = {tensor.name: tensor.datatype for tensor in metadata.inputs}
     state_dtype = str(dtypes.get(wire.STATE_INPUTS[0], ""))
-    missing = set(_INPUTS[metadata.name]) - dtypes.keys()
+    missing = set(wire.MODELS[metadata.name].inputs) - dtypes.keys()
     if missing or state_dtype not in _STATE_DTYPES:
         raise ServerError(
             f"the model {metadata.name} at {connection.url} takes {dtypes}, which is not the wire "

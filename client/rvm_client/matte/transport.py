@@ -141,7 +141,8 @@ class SharedMemoryTransport:
         self._picture_bytes = shape.picture_bytes(layout)
         self._constants = constant_inputs(downsample_ratio, layout)
         self._dtype = np.dtype(triton_to_np_dtype(model.state_dtype))
-        state_sizes = _state_sizes(shape, downsample_ratio, self._dtype.itemsize)
+        channels = wire.MODELS[model.name].state_channels
+        state_sizes = _state_sizes(shape, downsample_ratio, channels, self._dtype.itemsize)
         self._plan = _RegionPlan(
             ring_slots(queue_depth), self._picture_bytes, shape.pixels, state_sizes
         )
@@ -278,13 +279,15 @@ def ring_slots(queue_depth: int) -> int:
     return queue_depth + 2
 
 
-def _state_sizes(shape: ChunkShape, downsample_ratio: float, itemsize: int) -> list[int]:
+def _state_sizes(
+    shape: ChunkShape, downsample_ratio: float, channels: tuple[int, ...], itemsize: int
+) -> list[int]:
     """Bytes of each state; the size at the ratio is rounded up, which never is too little."""
     height = math.ceil(shape.height_pixels * downsample_ratio) + 1
     width = math.ceil(shape.width_pixels * downsample_ratio) + 1
     return [
-        channels * math.ceil(height / stride) * math.ceil(width / stride) * itemsize
-        for channels, stride in zip(wire.STATE_CHANNELS, wire.STATE_STRIDES, strict=True)
+        count * math.ceil(height / stride) * math.ceil(width / stride) * itemsize
+        for count, stride in zip(channels, wire.STATE_STRIDES, strict=True)
     ]
 
 

@@ -26,6 +26,8 @@ def warm_up(
 ) -> None:
     """Send frames of zeros as a job of 1080p and one of 720p do, in each layout that jobs may use.
 
+    To the model that jobs use unless they say otherwise: each more would make the start longer.
+
     Args:
         model: a connection to the server.
         downsample_ratio: of the jobs, 0 < ratio <= 1.
@@ -36,7 +38,7 @@ def warm_up(
         ServerError: the server failed otherwise.
     """
     layouts: list[PixelLayout] = [RGB]
-    if model.takes_planes:
+    if model.takes_planes():
         layouts.append(I420(yuv_to_rgb(_BT709, full_range=False)))
     for (width, height), layout in product(_SIZES_PIXELS, layouts):
         frames = frames_per_request(

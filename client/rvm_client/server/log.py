@@ -26,6 +26,18 @@ CAUSES = (
         "the shared memory in /dev/shm is used up; make it larger (docker run --shm-size 1g)",
     ),
     (r"(std::bad_alloc|Cannot allocate memory|DefaultCPUAllocator)", "it ran out of memory ({0})"),
+    # LibTorch's words for a file of a newer PyTorch: of its archive, and of what is in it.
+    (
+        r"Attempted to read a PyTorch file with version (\d+), but the maximum supported version "
+        r"for reading is (\d+)",
+        "the model file has PyTorch's format {0}, and this server reads up to {1}: a newer PyTorch "
+        "has made it; export it again with a PyTorch no newer than the server's",
+    ),
+    (
+        r"Unknown builtin op: ([\w:]+)",
+        "the model calls {0}, which this server's PyTorch does not have: most likely a newer one "
+        "has made the file; export it again with a PyTorch no newer than the server's",
+    ),
     (r"TritonModelException: ([^\n]+)", "{0}"),
     (
         r"failed to load '([^']+)' version (\d+): ([^\n]+)",

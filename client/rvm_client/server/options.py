@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from rvm_client.config import Settings, process_environment
+from rvm_client.config import BucketLocation, Settings, process_environment
 from rvm_client.errors import ConfigError, ServerStartError
+from rvm_client.server.bucket_copy import BucketSource
 from rvm_client.server.doors import Certificate, read_token
 from rvm_client.wire import ACTIVE_VERSION, MODEL_NAME
 
@@ -22,6 +23,7 @@ class ServerOptions:
     """How a server is started. A port of 0 means any free one."""
 
     model_repository: Path
+    source: BucketSource | None = None  # the bucket whose copy `model_repository` is, if any
     grpc_port: int = 0
     http_port: int = 0
     metrics_port: int = 0
@@ -45,8 +47,13 @@ class ServerOptions:
     @classmethod
     def configured(cls, settings: Settings) -> "ServerOptions":
         """As the environment says."""
+        repository, source = settings.model_repository, None
+        if isinstance(repository, BucketLocation):
+            source = BucketSource.configured(repository, settings)
+            repository = source.model_repository
         return cls(
-            model_repository=settings.model_repository,
+            model_repository=repository,
+            source=source,
             ready_timeout_s=settings.server_ready_timeout_s,
             tritonserver=settings.tritonserver,
             cache_dir=settings.cache_dir,

@@ -19,12 +19,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerLostError, ServerStartError
 from rvm_client.owned import OwnedFolder
 from rvm_client.server import guard
 from rvm_client.server.access import AccessKey, http_token_header, warn_of_strangers
+from rvm_client.server.bucket_copy import bring_up_to_date
 from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
@@ -92,8 +94,13 @@ class TritonServer(Closing):
 
         Raises:
             ConfigError: no server is installed, or the model repository has no model.
-            ServerStartError: it ended, was not ready within `ready_timeout_s`, or was abandoned.
+            ServerStartError: it ended, was not ready within `ready_timeout_s`, or was abandoned;
+                a bucket with its model repository cannot be read.
         """
+        if options.source is not None:
+            bring_up_to_date(options.source, is_abandoned, options.ready_timeout_s)
+            # Started anew, it serves the versions that it served: videos name theirs.
+            options = replace(options, source=None)
         check_model_repository(options.model_repository, options.model_name)
         _allow_descriptors()
         check_ports(options)

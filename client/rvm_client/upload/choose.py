@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from rvm_client.config import Settings
 from rvm_client.errors import ConfigError, UsageError
 from rvm_client.net import acceptable_url
+from rvm_client.s3 import OF_A_JOB, S3Bucket
 from rvm_client.upload.local import LocalStore
 from rvm_client.upload.presigned import PresignedStore
-from rvm_client.upload.s3_bucket import OF_A_JOB, S3Bucket
 from rvm_client.upload.store import Store
 
 _Variables: TypeAlias = dict[str, str | SecretStr | None]

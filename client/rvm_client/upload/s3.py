@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from rvm_client.errors import ConfigError, RvmError, UploadError, UsageError
 from rvm_client.net import Backoff, Deadline, Dialler, is_transient_status, parse_retry_after
-from rvm_client.upload.s3_bucket import S3Bucket
+from rvm_client.s3 import CREDENTIAL_CODES, S3Bucket, failure_code
 from rvm_client.upload.store import (
     CHUNK_BYTES,
     ProgressMeter,
@@ -33,10 +33,6 @@ _PARALLEL_PARTS = 4
 _CHECK_S = 0.1
 # What is left of an upload that was given up may take so long to be deleted.
 _TIDY_S = 1.0
-
-_CREDENTIAL_CODES = frozenset(
-    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "401", "Unauthorized"}
-)
 
 
 class S3Store(Store):
@@ -69,7 +65,7 @@ class S3Store(Store):
         except (BotoCoreError, ClientError) as exc:
             deadline.check()
             # A key that may write and not list is good enough.
-            if _code(exc) != "AccessDenied":
+            if failure_code(exc) != "AccessDenied":
                 raise self._our_error(exc) from exc
 
     def _send(self, request: UploadRequest, meter: ProgressMeter, deadline: Deadline) -> str:
@@ -159,9 +155,9 @@ class S3Store(Store):
 
     def _our_error(self, exc: Exception) -> ConfigError | UploadError:
         """The only place where boto3's errors become ours."""
-        code, names = _code(exc), self._bucket.names
+        code, names = failure_code(exc), self._bucket.names
         where = f"bucket {self._bucket.name!r} at {self._bucket.endpoint_url}"
-        if code in _CREDENTIAL_CODES:
+        if code in CREDENTIAL_CODES:
             return ConfigError(
                 f"the credentials of the {where} were refused ({code}): check "
                 f"{names.access_key_id} and {names.secret_access_key}"
@@ -225,9 +221,3 @@ def _may_pass(parsed: Any) -> bool:
     if parsed.get("Error", {}).get("Code") in ("RequestTimeout", "SlowDown", "InternalError"):
         return True
     return is_transient_status(parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _code(exc: Any) -> str | None:
-    """S3's name for the failure; None where no answer came."""
-    code = exc.response.get("Error", {}).get("Code") if isinstance(exc, ClientError) else None
-    return str(code) if code else None

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
@@ -70,7 +71,8 @@ def take_jobs(settings: Settings, starting: StartingServer | None, cold_start: C
         servers = supervisor or _remote_server(settings)
         metrics.triton = OwnTriton(supervisor) if supervisor else RemoteTriton(servers)
         open_model = partial(MattingModel.configured, servers, settings)
-        limits = _checked_limits(settings, open_model, cold_start, ours=supervisor is not None)
+        ours = supervisor.server.options.model_repository if supervisor else None
+        limits = _checked_limits(settings, open_model, cold_start, ours)
         context = JobContext(
             open_model=open_model,
             store=store,
@@ -126,13 +128,12 @@ def _checked_limits(
     settings: Settings,
     open_model: Callable[[], MattingModel],
     cold_start: ColdStart,
-    *,
-    ours: bool,
+    repository: Path | None,
 ) -> Limits:
-    """What jobs are allowed, once the server has shown what it is."""
+    """What jobs are allowed, once the server has shown what it is; `repository` is ours."""
     with open_model() as model:
-        if ours:
-            _check_fitness(settings, model)
+        if repository is not None:
+            _check_fitness(settings, model, repository)
             cold_start.end("golden frame")
         limits = Limits.configured(settings, jobs_at_once=jobs_at_once(settings, model))
         if model.runs_on_gpu:
@@ -151,7 +152,7 @@ def _warm_up(model: MattingModel, limits: Limits) -> None:
         _LOG.warning("The warm-up was given up: %s", exc)
 
 
-def _check_fitness(settings: Settings, model: MattingModel) -> None:
+def _check_fitness(settings: Settings, model: MattingModel, repository: Path) -> None:
     """Make sure that our server computes where and what it must.
 
     Raises:
@@ -164,7 +165,7 @@ def _check_fitness(settings: Settings, model: MattingModel) -> None:
             "GPU: there is none in the container, or its driver is too old for Triton's "
             "CUDA; RVM_REQUIRE_GPU=false takes jobs all the same"
         )
-    check_golden_frames(model, settings.model_repository)
+    check_golden_frames(model, repository)
 
 
 def _register_checks(context: JobContext, cold_start: ColdStart) -> None:

@@ -210,6 +210,11 @@ class Job(BaseModel):
         """Slower, better settings for the encoder."""
         return (self.speed or self.preset) in ("quality", "best")
 
+    @property
+    def is_best(self) -> bool:
+        """The better network, too, where the server has it."""
+        return (self.speed or self.preset) == "best"
+
     def matte_options(self, folder: Path) -> MatteOptions:
         """The options, with the files of the job in `folder`.
 
@@ -230,6 +235,8 @@ class Job(BaseModel):
             output_type=self.output_type,
             downsample_ratio=ratio,
             longest_side_pixels=longest_side_pixels,
+            model="resnet50" if self.is_best else "mobilenetv3",
+            or_default_model=self.is_best,
             prefer_quality=self.prefers_quality,
             background=self._background(folder),
             audio=self.audio,

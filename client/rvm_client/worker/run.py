@@ -272,6 +272,7 @@ def _output(
         "bytes": stored[FileRole.OUTPUT].bytes,
         "cuts": matted.cuts,
         "downsample_ratio": round(matted.downsample_ratio, 4),
+        "model": matted.model,
         "model_version": matted.model_version,
         "pixel_layout": matted.pixel_layout,
         "video_decoder": matted.video_decoder,

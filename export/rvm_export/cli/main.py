@@ -11,8 +11,18 @@ import click
 # Where each is. Versions are rolled out, carried and removed where no PyTorch is.
 _SUBCOMMANDS = {
     "activate": "rvm_export.cli.rollout:activate",
+    "diff": "rvm_export.cli.diff:diff",
+    "evaluate": "rvm_export.cli.evaluate:evaluate",
     "export": "rvm_export.cli.make:export",
+    "import": "rvm_export.cli.travel:import_version",
     "list": "rvm_export.cli.versions:list_versions",
+    "make-dataset": "rvm_export.cli.evaluate:make_dataset",
+    "package": "rvm_export.cli.travel:package",
+    "prune": "rvm_export.cli.removal:prune",
+    "pull": "rvm_export.cli.push:pull",
+    "push": "rvm_export.cli.push:push",
+    "reproduce": "rvm_export.cli.again:reproduce_version",
+    "retire": "rvm_export.cli.removal:retire",
     "rollback": "rvm_export.cli.rollout:rollback",
     "verify": "rvm_export.cli.make:verify",
 }

@@ -10,9 +10,11 @@ import click
 from rvm_export.config import default_repository
 from rvm_export.errors import ExportError
 from rvm_export.repository import Repository
-from rvm_export.wire import KINDS, Variant
+from rvm_export.wire import KINDS, ONNX_KINDS, Variant
 
 Command = Callable[..., None]
+
+VARIANTS = [variant.value for variant in Variant]
 
 repository_option: Callable[[Command], Command] = click.option(
     "--repository",
@@ -21,10 +23,11 @@ repository_option: Callable[[Command], Command] = click.option(
 )
 variant_option: Callable[[Command], Command] = click.option(
     "--variant",
-    type=click.Choice([variant.value for variant in Variant]),
+    type=click.Choice(VARIANTS),
     default=Variant.MOBILENETV3.value,
     show_default=True,
-    help="Which encoder the network has; each has versions of its own.",
+    help="Which encoder the network has; each has versions of its own. resnet50 errs less and "
+    "takes longer.",
 )
 device_option: Callable[[Command], Command] = click.option(
     "--device",
@@ -38,7 +41,8 @@ device_option: Callable[[Command], Command] = click.option(
 def models_of(repository: Path | None, variant: Variant | None = None) -> list[Repository]:
     """Each kind of model, or each of a variant, in the repository asked for or the default one."""
     path = repository or default_repository()
-    return [Repository(path, kind) for kind in KINDS if variant in (None, kind.variant)]
+    kinds = (*KINDS, *ONNX_KINDS)
+    return [Repository(path, kind) for kind in kinds if variant in (None, kind.variant)]
 
 
 def say(sentence: str) -> None:

@@ -4,11 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm_export.network.mobilenetv3 import ASPP_CHANNELS, FEATURE_CHANNELS
-
-# Channels of the recurrent states r1..r4, at 1/2, 1/4, 1/8 and 1/16 of the working size.
-STATE_CHANNELS = (16, 20, 40, 64)
-HIDDEN_CHANNELS = 16
+from rvm_export.network.widths import HIDDEN_CHANNELS, Widths
 
 
 class JoiningConv2d(nn.Conv2d):
@@ -162,14 +158,14 @@ def halve(image: Tensor) -> Tensor:
 class RecurrentDecoder(nn.Module):
     """Features f1..f4 and states r1..r4 to the hidden map [N,16,h,w] and the new states."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths) -> None:
         super().__init__()
-        c1, c2, c3, c4 = (2 * channels for channels in STATE_CHANNELS)
-        assert c4 == ASPP_CHANNELS
+        f1, f2, f3, _ = widths.features
+        c1, c2, c3, c4 = (2 * channels for channels in widths.states)
         self.decode4 = BottleneckBlock(c4)
-        self.decode3 = UpsamplingBlock(c4, FEATURE_CHANNELS[2], c3)
-        self.decode2 = UpsamplingBlock(c3, FEATURE_CHANNELS[1], c2)
-        self.decode1 = UpsamplingBlock(c2, FEATURE_CHANNELS[0], c1)
+        self.decode3 = UpsamplingBlock(c4, f3, c3)
+        self.decode2 = UpsamplingBlock(c3, f2, c2)
+        self.decode1 = UpsamplingBlock(c2, f1, c1)
         self.decode0 = OutputBlock(c1, HIDDEN_CHANNELS)
 
     def forward(

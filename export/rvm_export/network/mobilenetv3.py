@@ -1,4 +1,4 @@
-"""The encoder (MobileNetV3-Large, dilated in its last stage) and the LR-ASPP on top of it."""
+"""The encoder MobileNetV3-Large, dilated in its last stage."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,6 @@ from rvm_export.network.layers import conv_bn_act
 ENCODER_BN_EPS = 0.001
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# Channels of the feature maps f1..f4 that the decoder gets, at 1/2, 1/4, 1/8 and 1/16.
-FEATURE_CHANNELS = (16, 24, 40, 960)
-ASPP_CHANNELS = 128
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def _activation(hard_swish: bool) -> nn.Module:
 PRECISE_LAYERS = 7
 
 
-class Encoder(nn.Module):
+class MobileNetV3Encoder(nn.Module):
     """RGB in 0..1, [N,3,h,w], to the feature maps f1..f4 at 1/2, 1/4, 1/8 and 1/16."""
 
     mean: Tensor
@@ -129,9 +125,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first = conv_bn_act(3, 16, 3, nn.Hardswish(inplace=True), stride=2, bn_eps=ENCODER_BN_EPS)
-        last = conv_bn_act(
-            160, FEATURE_CHANNELS[3], 1, nn.Hardswish(inplace=True), bn_eps=ENCODER_BN_EPS
-        )
+        last = conv_bn_act(160, 960, 1, nn.Hardswish(inplace=True), bn_eps=ENCODER_BN_EPS)
         blocks = [InvertedResidual(config) for config in BLOCKS]
         self.features = nn.Sequential(first, *blocks, last)
         # TorchScript sees attributes, not constants of a module.
@@ -161,21 +155,3 @@ class Encoder(nn.Module):
 
 def _per_channel(values: tuple[float, float, float]) -> Tensor:
     return torch.tensor(values).view(1, 3, 1, 1)
-
-
-class LRASPP(nn.Module):
-    """Lite reduced atrous spatial pyramid pooling (Howard et al. 2019): local times global."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        channels = FEATURE_CHANNELS[3]
-        self.aspp1 = conv_bn_act(channels, ASPP_CHANNELS, 1, nn.ReLU(inplace=True))
-        self.aspp2 = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, ASPP_CHANNELS, 1, bias=False),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, f4: Tensor) -> Tensor:
-        weighted: Tensor = self.aspp1(f4) * self.aspp2(f4)
-        return weighted

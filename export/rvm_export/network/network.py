@@ -1,31 +1,46 @@
-"""RobustVideoMatting with a MobileNetV3 encoder, as the paper and the checkpoint define it.
+"""RobustVideoMatting, as the paper and the checkpoints define it.
 
 Lin, Yang, Saleemi, Sengupta: "Robust High-Resolution Video Matting with Temporal Guidance",
-WACV 2022, arXiv 2108.11515. The module tree gives exactly the keys of the official checkpoint.
+WACV 2022, arXiv 2108.11515. The module tree gives exactly the keys of the official checkpoint
+of the variant.
 This is the plain definition in floats; `script` arranges the same modules for serving.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm_export.network.decoder import HIDDEN_CHANNELS, RecurrentDecoder
+from rvm_export.network.aspp import LRASPP
+from rvm_export.network.decoder import RecurrentDecoder
 from rvm_export.network.layers import Projection
-from rvm_export.network.mobilenetv3 import LRASPP, Encoder
+from rvm_export.network.mobilenetv3 import MobileNetV3Encoder
 from rvm_export.network.refiner import DeepGuidedFilter, FastGuidedFilter, apply_linear
-from rvm_export.wire import Refiner
+from rvm_export.network.resnet50 import ResNet50Encoder
+from rvm_export.network.widths import HIDDEN_CHANNELS, WIDTHS
+from rvm_export.wire import Refiner, Variant
 
 States = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+ENCODERS: dict[Variant, type[MobileNetV3Encoder] | type[ResNet50Encoder]] = {
+    Variant.MOBILENETV3: MobileNetV3Encoder,
+    Variant.RESNET50: ResNet50Encoder,
+}
 
 
 class MattingNetwork(nn.Module):
     """The whole network. `forward` defines the result, `working_size` is what costs time."""
 
-    def __init__(self, refiner: Refiner) -> None:
+    def __init__(self, refiner: Refiner, variant: Variant = Variant.MOBILENETV3) -> None:
         super().__init__()
-        self.backbone = Encoder()
-        self.aspp = LRASPP()
-        self.decoder = RecurrentDecoder()
+        widths = WIDTHS[variant]
+        # TorchScript sees attributes, and of these no enumerations.
+        self.state_channels = list(widths.states)
+        self.backbone = ENCODERS[variant]()
+        self.aspp = LRASPP(widths)
+        self.decoder = RecurrentDecoder(widths)
         self.project_mat = Projection(HIDDEN_CHANNELS, 4)
         # A head used in training only, kept so that checkpoints load with strict=True.
         self.project_seg = Projection(HIDDEN_CHANNELS, 1)
@@ -79,12 +94,14 @@ def resize(rgb: Tensor, ratio: float) -> Tensor:
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Put every batch norm into the convolution before it, in place, in evaluation mode."""
+    """Put every batch norm into the convolution before it, in place, in evaluation mode.
+
+    Children of a module stand in the order of their use: a batch norm is that of the convolution
+    before it.
+    """
     for module in list(network.modules()):
-        if not isinstance(module, nn.Sequential):
-            continue
-        for index in range(len(module) - 1):
-            conv, norm = module[index], module[index + 1]
+        children = list(module.named_children())
+        for (conv_name, conv), (norm_name, norm) in pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                module[index] = nn.utils.fuse_conv_bn_eval(conv, norm)
-                module[index + 1] = nn.Identity()
+                setattr(module, conv_name, nn.utils.fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())

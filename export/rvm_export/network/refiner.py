@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm_export.network.decoder import HIDDEN_CHANNELS
+from rvm_export.network.widths import HIDDEN_CHANNELS
 
 FAST_GUIDED_FILTER_EPS = 1e-5
 

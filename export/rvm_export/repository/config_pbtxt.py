@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rvm_export.errors import RepositoryError, UsageError
 from rvm_export.repository.repository import Repository
-from rvm_export.wire import ModelKind, Precision
+from rvm_export.wire import ModelKind, Precision, Variant
 
 FILE_NAME = "config.pbtxt"
 WARMUP_FOLDER = "warmup"  # Triton's name for the data of warm-up requests
@@ -18,9 +18,25 @@ _STATE_TYPE = re.compile(
 )
 
 
+# The variant that the packaged configs are written for; the others' differ by the name alone.
+_PACKAGED = Variant.MOBILENETV3
+
+
 def packaged_folder(kind: ModelKind) -> Path:
-    """The folder of the `config.pbtxt` that a repository's is made from, with its warm-up."""
-    return Path(str(resources.files("rvm_export"))) / "data" / kind.name
+    """The folder of the `config.pbtxt` that a model's is made from, with its warm-up.
+
+    There is one for each layout and format.
+    """
+    name = ModelKind(_PACKAGED, kind.layout, kind.format).name
+    return Path(str(resources.files("rvm_export"))) / "data" / name
+
+
+def packaged_config(kind: ModelKind) -> str:
+    """The `config.pbtxt` of a model, in float32."""
+    text = (packaged_folder(kind) / FILE_NAME).read_text("utf-8")
+    text = text.replace(f"({_PACKAGED.paper_name})", f"({kind.variant.paper_name})")
+    packaged, own = (ModelKind(variant).name for variant in (_PACKAGED, kind.variant))
+    return text.replace(packaged, own)
 
 
 def check_precision(repository: Repository, precision: Precision) -> None:
@@ -80,9 +96,9 @@ def with_precision(text: str, precision: Precision) -> str:
 
 
 def _copy_packaged(folder: Path, kind: ModelKind) -> None:
-    source = packaged_folder(kind)
-    shutil.copytree(source / WARMUP_FOLDER, folder / WARMUP_FOLDER, dirs_exist_ok=True)
-    replace_text(folder / FILE_NAME, (source / FILE_NAME).read_text("utf-8"))
+    warmup = packaged_folder(kind) / WARMUP_FOLDER
+    shutil.copytree(warmup, folder / WARMUP_FOLDER, dirs_exist_ok=True)
+    replace_text(folder / FILE_NAME, packaged_config(kind))
 
 
 def replace_text(path: Path, text: str) -> None:

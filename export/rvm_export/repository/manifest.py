@@ -1,19 +1,22 @@
-"""`manifest.json` beside each `model.pt`: what the version is made of."""
+"""`manifest.json` beside each model file: what the version is made of, and how to make it again."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rvm_export.errors import RepositoryError, VerificationError
 from rvm_export.hashes import sha256_of
-from rvm_export.wire import Precision, Refiner
+from rvm_export.wire import Format, Layout, Precision, Refiner, Variant
 
 FILE_NAME = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of a version; JSON with the same names."""
+    """All that is known of a version; JSON with the same names.
+
+    What is None was not yet written when the version was made.
+    """
 
     model_sha256: str
     weights_source: str
@@ -28,6 +31,17 @@ class Manifest:
     difference_from_eager: dict[str, float] = field(default_factory=dict)
     # The same from the reference's mattes; None for weights that have no golden mattes.
     difference_from_golden: dict[str, float] | None = None
+    variant: Variant = Variant.MOBILENETV3  # also of manifests that do not say
+    layout: Layout | None = None
+    format: Format = Format.TORCHSCRIPT
+    # Of the archive, as PyTorch counts it, or the opset of an ONNX file.
+    format_version: int | None = None
+    # What made the file: "python", "torch", "numpy", "platform", and for ONNX its packages.
+    toolchain: dict[str, str] | None = None
+    # Of PyTorch, while the version was checked.
+    threads: int | None = None
+    # SHA-256 of the sources that decide what is in the file.
+    code_sha256: str | None = None
 
     def write(self, folder: Path) -> None:
         """Into `folder`, as `manifest.json`."""
@@ -49,7 +63,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
-        """From a version's folder.
+        """From a version's folder. What a newer program says beside what is known is left out.
 
         Raises:
             RepositoryError: there is none, or it is not one of ours.
@@ -59,7 +73,12 @@ class Manifest:
             values = json.loads(path.read_text("utf-8"))
             values["refiner"] = Refiner(values["refiner"])
             values["precision"] = Precision(values["precision"])
-            return cls(**values)
+            values["variant"] = Variant(values.get("variant", Variant.MOBILENETV3))
+            values["format"] = Format(values.get("format", Format.TORCHSCRIPT))
+            if values.get("layout") is not None:
+                values["layout"] = Layout(values["layout"])
+            known = {each.name for each in fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
         except OSError as exc:
             raise RepositoryError(f"cannot read {path}: {exc.strerror}") from exc
         except (ValueError, KeyError, TypeError) as exc:

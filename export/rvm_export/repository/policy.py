@@ -67,6 +67,11 @@ def write_served(repository: Repository, served: ServedVersions) -> None:
         raise RepositoryError(f"cannot write {path}: {exc.strerror}") from exc
 
 
+def without_policy(text: str) -> str:
+    """A `config.pbtxt` that says nothing of which versions are served."""
+    return f"{_BLOCK.sub('', text).rstrip()}\n"
+
+
 @contextmanager
 def serving(repository: Repository, served: ServedVersions) -> Iterator[None]:
     """`write_served`, taken back where the body fails.

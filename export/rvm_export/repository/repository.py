@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from rvm_export.errors import RepositoryError, UsageError
-from rvm_export.wire import DEFAULT_KIND, KINDS, ModelKind
+from rvm_export.wire import DEFAULT_KIND, KINDS, ONNX_KINDS, Format, ModelKind
 
 MODEL_FILE = "model.pt"
 GOLDEN_FILE = "golden.npz"
@@ -24,6 +24,10 @@ class Repository:
 
     path: Path
     kind: ModelKind = DEFAULT_KIND
+
+    def model_file(self, version: int) -> Path:
+        """The file of a version that Triton's backend loads."""
+        return self.version_folder(version) / self.kind.format.file_name
 
     @property
     def model_folder(self) -> Path:
@@ -111,13 +115,26 @@ class Repository:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def remove(self, version: int) -> None:
+        """Take a published version away: no server sees half of it. To be called `locked`.
+
+        Raises:
+            RepositoryError: the folder cannot be written. What is left of the version is hidden,
+                and goes with the next change.
+        """
+        with _as_repository_errors(self.path):
+            hidden = Path(mkdtemp(prefix=_STAGING_PREFIX, dir=self.model_folder))
+            self.version_folder(version).rename(hidden / str(version))
+            _flush(self.model_folder)
+            shutil.rmtree(hidden)
+
     def _staging_parent(self) -> Path:
         """A folder that a server of the repository takes for a model anyway.
 
         Triton does not start where a model has no version, so one more model must not show
         before it has one.
         """
-        others = [self.path / kind.name for kind in KINDS]
+        others = [self.path / kind.name for kind in (*KINDS, *ONNX_KINDS)]
         return next((f for f in (self.model_folder, *others) if f.is_dir()), self.model_folder)
 
     def config_folder(self, staged: Path) -> Path:
@@ -141,6 +158,26 @@ class Repository:
             staged.parent.rename(self.model_folder)
             _flush(self.path)
         return target
+
+
+def check_formats(repository: Repository) -> None:
+    """Make sure that a repository has no model of another format.
+
+    A Triton without an ONNX Runtime backend does not start with such a model, nor one without a
+    PyTorch backend with the other.
+
+    Raises:
+        UsageError: it has one.
+    """
+    format_ = repository.kind.format
+    others = KINDS if format_ is Format.ONNX else ONNX_KINDS
+    for kind in others:
+        if Repository(repository.path, kind).versions():
+            raise UsageError(
+                f"{repository.path} has the model {kind.name}, and a Triton without a backend for "
+                f"one of the two formats would not start; give {repository.kind.name} a repository "
+                "of its own with --repository"
+            )
 
 
 def _is_version(name: str) -> bool:

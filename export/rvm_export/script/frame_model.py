@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rvm_export.network import STATE_CHANNELS, DeepGuidedFilter, MattingNetwork, fold_batch_norms
+from rvm_export.network import DeepGuidedFilter, MattingNetwork, fold_batch_norms
 from rvm_export.script.full_resolution import linear_model, working_size_image, write_frames
 
 
@@ -14,9 +14,9 @@ class FrameModel(nn.Module):
     """`MattingNetwork` for frames of bytes, arranged to touch full resolution little.
 
     In half precision only the working-size network is half, and not its first layers (see
-    `encoder.PRECISE_LAYERS`). The refiner stays in float32: it divides a difference of nearly
-    equal numbers by as little as 1e-5, and its b reaches values of which float16 cannot tell
-    neighbouring levels.
+    `lower_precision` of the encoders). The refiner stays in float32: it divides a difference of
+    nearly equal numbers by as little as 1e-5, and its b reaches values of which float16 cannot
+    tell neighbouring levels.
     """
 
     def __init__(self, network: MattingNetwork, dtype: torch.dtype) -> None:
@@ -32,8 +32,7 @@ class FrameModel(nn.Module):
         for part in (network.aspp, network.decoder, network.project_mat):
             part.to(dtype)
         self.network = network
-        # TorchScript sees attributes, not constants of a module.
-        self.state_channels = list(STATE_CHANNELS)
+        self.state_channels = network.state_channels
 
     def forward(
         self,

@@ -15,15 +15,22 @@ tensor is made from a device or dtype other than its inputs', so the file runs w
 loaded.
 """
 
+import re
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from rvm_export.errors import VerificationError
 from rvm_export.network import MattingNetwork
 from rvm_export.script.frame_model import FrameModel
 from rvm_export.script.i420 import check_matrix, check_packed, packed_frames, rgb_frames
 from rvm_export.wire import Layout
+
+# Of its archive, or of what is in it.
+_OF_A_NEWER_PYTORCH = re.compile(
+    r"Attempted to read a PyTorch file with version \d+|Unknown builtin op: [\w:]+"
+)
 
 
 class RgbModel(nn.Module):
@@ -106,7 +113,20 @@ def script(network: MattingNetwork, dtype: torch.dtype, layout: Layout) -> torch
 
 
 def load(path: Path, device: str) -> torch.jit.ScriptModule:
-    """A TorchScript file, on a device."""
+    """A TorchScript file, on a device.
+
+    Raises:
+        VerificationError: a newer PyTorch has made it.
+        RuntimeError: it is damaged.
+    """
     module: torch.jit.ScriptModule
-    module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+    try:
+        module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+    except RuntimeError as exc:
+        if found := _OF_A_NEWER_PYTORCH.search(str(exc)):
+            raise VerificationError(
+                f"PyTorch {torch.__version__} cannot read {path} ({found[0]}): most likely a newer "
+                "one has made it; install that, or export the version again"
+            ) from exc
+        raise
     return module

@@ -1,7 +1,7 @@
 """Golden cases: frames, and the mattes that the reference implementation made of them.
 
-Two of them use seeded weights, so that the deep guided filter and the batch norms are checked
-without the official checkpoint; the others use the int8 release.
+Those with a seed use weights drawn from it, so that the deep guided filter, the batch norms and
+the ResNet50 variant are checked without official checkpoints; the others use the int8 release.
 """
 
 import math
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rvm_export.wire import Variant
+
 Frames = npt.NDArray[np.uint8]
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -24,6 +26,7 @@ PAN_PIXELS = (4, 6)
 # The foreground is kept at every 4th row and column.
 FGR_GRID_STEP = 4
 SEED = 20261123
+RESNET50_SEED = 11
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class GoldenCase:
     downsample_ratio: float
     chunks: tuple[int, ...]
     seed: int | None = None  # None: the weights of the int8 release
+    variant: Variant = Variant.MOBILENETV3
 
     @property
     def src(self) -> Frames:
@@ -67,6 +71,9 @@ CASES = (
     GoldenCase("fgf_odd_r037", *ODD, 0.37, (1, 2)),
     GoldenCase("dgf_seeded_astronaut_r050", *ASTRONAUT, 0.5, (1, 2), SEED),
     GoldenCase("dgf_seeded_odd_r100", *ODD, 1.0, (2, 1), SEED),
+    GoldenCase(
+        "dgf_seeded_resnet50_r050", *ASTRONAUT, 0.5, (1, 2), RESNET50_SEED, Variant.RESNET50
+    ),
 )
 INT8_CASES = tuple(case for case in CASES if case.seed is None)
 SEEDED_CASES = tuple(case for case in CASES if case.seed is not None)

@@ -33,6 +33,7 @@ def run(
     dtype: torch.dtype,
     device: str = "cpu",
     matrices: Sequence[Tensor] = (),
+    states: Sequence[Tensor] = (),
 ) -> Matte:
     """Matte `src` in requests of `chunks` frames, the state carried on.
 
@@ -44,8 +45,10 @@ def run(
         dtype: of the states.
         device: where the model is.
         matrices: the inputs after the ratio, where the layout has any.
+        states: r1..r4 of the frame before; none at the start of a video.
     """
-    states = [torch.zeros(1, 1, 1, 1, dtype=dtype, device=device) for _ in range(4)]
+    states = [state.to(device) for state in states]
+    states = states or [torch.zeros(1, 1, 1, 1, dtype=dtype, device=device) for _ in range(4)]
     rest = [torch.tensor([downsample_ratio]), *matrices]
     rest = [tensor.to(device) for tensor in rest]
     fgr: list[Tensor] = []

@@ -1,19 +1,20 @@
 """Does a TorchScript file keep the wire contract, and compute what the network computes?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from rvm_export.errors import VerificationError
-from rvm_export.network import MattingNetwork
+from rvm_export.network import WIDTHS, MattingNetwork
 from rvm_export.verify import yuv_reference
 from rvm_export.verify.differences import HALVED_CHROMA, TOLERANCES, Difference, difference, worst
 from rvm_export.verify.goldens import CASES, FGR_GRID_STEP, INT8_CASES, GoldenCase, seeded_weights
 from rvm_export.verify.run import EagerModel, Matte, Model, run
 from rvm_export.weights import checkpoint_shapes
-from rvm_export.wire import OUTPUTS, Layout, Precision, Refiner
+from rvm_export.wire import OUTPUTS, Layout, Precision, Refiner, Variant
 
 # B, T, H, W, ratio: odd and even, one and several, with and without the refiner.
 SHAPES = (
@@ -32,11 +33,17 @@ class Subject:
     layout: Layout
     precision: Precision
     device: str = "cpu"
+    variant: Variant = Variant.MOBILENETV3
 
-    def matte(self, rgb: Tensor, ratio: float, chunks: Iterable[int]) -> Matte:
-        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model."""
-        src, dtype = pictures(rgb, self.layout), self.precision.dtype
-        return run(self.model, src, ratio, chunks, dtype, self.device, matrices(self.layout))
+    def matte(
+        self, rgb: Tensor, ratio: float, chunks: Iterable[int], states: Sequence[Tensor] = ()
+    ) -> Matte:
+        """The mattes of RGB [B,T,H,W,3], handed over as `pictures` in the layout of the model.
+
+        `states` are those of the frame before; none at the start of a video.
+        """
+        src, dtype, rest = pictures(rgb, self.layout), self.precision.dtype, matrices(self.layout)
+        return run(self.model, src, ratio, chunks, dtype, self.device, rest, states)
 
 
 def pictures(rgb: Tensor, layout: Layout) -> Tensor:
@@ -53,15 +60,19 @@ def matrices(layout: Layout) -> list[Tensor]:
     return [torch.from_numpy(matrix).float() for matrix in used]
 
 
-def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
+class Named(Protocol):
+    """A model that says how its inputs are called, in their order."""
+
+    input_names: tuple[str, ...]
+
+
+def check_contract(model: torch.jit.ScriptModule | Named, subject: Subject) -> None:
     """Names and order of the inputs; number, dtypes and shapes of the outputs.
 
     Raises:
         VerificationError: anything is not as `config.pbtxt` says.
     """
-    schema = model.forward.schema  # type: ignore[attr-defined]
-    names = tuple(argument.name for argument in schema.arguments[1:])
-    inputs = subject.layout.inputs
+    names, inputs = _input_names(model), subject.layout.inputs
     if names != inputs:
         raise VerificationError(f"the model's inputs are {', '.join(names)}, not {inputs}")
     for videos, count, height, width, ratio in SHAPES:
@@ -70,20 +81,30 @@ def check_contract(model: torch.jit.ScriptModule, subject: Subject) -> None:
         tensors = (matte.fgr, matte.pha, *matte.states)
         found = [(tuple(t.shape), t.dtype) for t in tensors]
         shape = tuple(pictures(rgb, subject.layout).shape)
-        expected = expected_outputs(shape, ratio, subject.precision)
+        expected = expected_outputs(shape, ratio, subject.precision, subject.variant)
         if found != expected:
             raise VerificationError(f"{OUTPUTS} of {shape} are {found}, not {expected}")
 
 
+def _input_names(model: torch.jit.ScriptModule | Named) -> tuple[str, ...]:
+    if isinstance(model, torch.jit.ScriptModule):
+        schema = model.forward.schema  # type: ignore[attr-defined]
+        return tuple(argument.name for argument in schema.arguments[1:])
+    return model.input_names
+
+
 def expected_outputs(
-    shape: tuple[int, ...], ratio: float, precision: Precision
+    shape: tuple[int, ...],
+    ratio: float,
+    precision: Precision,
+    variant: Variant = Variant.MOBILENETV3,
 ) -> list[tuple[tuple[int, ...], torch.dtype]]:
     """Shape and dtype of each output for a `src` of `shape`, RGB or YUV."""
     videos, count, rows, width = shape[:4]
     height = rows if len(shape) == 5 else rows * 2 // 3
     expected = [(shape, torch.uint8), ((videos, count, height, width, 1), torch.uint8)]
     height, width = int(height * ratio), int(width * ratio)
-    for channels in (16, 20, 40, 64):
+    for channels in WIDTHS[variant].states:
         height, width = (height + 1) // 2, (width + 1) // 2
         expected.append(((videos, channels, height, width), precision.dtype))
     return expected
@@ -163,10 +184,10 @@ def differences_from_golden(
     return found
 
 
-def seeded_network(seed: int) -> MattingNetwork:
+def seeded_network(seed: int, variant: Variant = Variant.MOBILENETV3) -> MattingNetwork:
     """A network with the deep guided filter and weights drawn from a seed."""
-    network = MattingNetwork(Refiner.DEEP)
-    drawn = seeded_weights(checkpoint_shapes(), seed)
+    network = MattingNetwork(Refiner.DEEP, variant)
+    drawn = seeded_weights(checkpoint_shapes(variant), seed)
     network.load_state_dict({key: torch.from_numpy(value) for key, value in drawn.items()})
     return network.eval()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rvm_client.batch import Item, ModelName, named
+from rvm_client.batch import Item, ServedModel, named
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
@@ -69,13 +69,13 @@ def test_a_result_never_takes_the_place_of_a_source(tmp_path: Path) -> None:
 def test_a_key_changes_with_source_options_and_model(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"1")
-    one = ModelName("1")
+    one = ServedModel("1")
     (item,) = of(str(path))
     key = item.with_key(one).key
     assert key == item.with_key(one).key
     others = [
-        item.with_key(ModelName("2")),
-        item.with_key(ModelName("1", "another")),
+        item.with_key(ServedModel("2")),
+        item.with_key(ServedModel("1", "another")),
         Item(str(path), MatteOptions(crf=20)).with_key(one),
         Item(str(path), GREEN, preview=True).with_key(one),
         Item(str(path), GREEN, background="sky.png").with_key(one),

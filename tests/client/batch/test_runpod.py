@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,14 @@ def test_a_job_says_what_the_options_say(options: MatteOptions, tmp_path: Path) 
     assert job.matte_options(tmp_path) == options
 
 
+def test_the_better_network_is_what_best_means(tmp_path: Path) -> None:
+    best = MatteOptions(
+        model="resnet50", prefer_quality=True, longest_side_pixels=QUALITY_LONGEST_SIDE_PIXELS
+    )
+    job = parse_job(job_input(Item(f"{FROM}/a.mp4", best)))
+    assert job.matte_options(tmp_path) == replace(best, or_default_model=True)
+
+
 def test_a_job_has_the_url_of_the_background_and_a_preview() -> None:
     sky = "https://example.com/sky.png"
     item = Item(f"{FROM}/a.mp4", MatteOptions(background=Path()), background=sky, preview=True)
@@ -116,6 +125,7 @@ def test_a_job_has_the_url_of_the_background_and_a_preview() -> None:
             "the background sky.png is a file of this machine",
         ),
         (Item(f"{FROM}/a.mp4", MatteOptions(frames_per_request=1)), "does not go with --runpod"),
+        (Item(f"{FROM}/a.mp4", MatteOptions(model="resnet50")), "goes with prefer_quality only"),
     ],
 )
 def test_what_no_job_can_say_is_refused(item: Item, message: str) -> None:

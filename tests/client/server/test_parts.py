@@ -50,6 +50,19 @@ from rvm_client.server.options import check_model_repository, check_ports, choos
             "the model matter, version 3, could not be loaded: Internal: no such file",
         ),
         (
+            # LibTorch's words in NVIDIA's PyTorch backend, and in ours, where lines are escaped.
+            "E1 m.cc:1] failed to load 'rvm' version 2: Internal: failed to load model 'rvm': "
+            "[enforce fail at inline_container.cc:230] . Attempted to read a PyTorch file with "
+            "version 99, but the maximum supported version for reading is 10. The version of your "
+            "PyTorch installation may be too old, please upgrade PyTorch",
+            "has PyTorch's format 99, and this server reads up to 10: a newer PyTorch has made it",
+        ),
+        (
+            "E1 py.cc:1] TritonModelException: model.pt cannot be loaded: Unknown builtin op: "
+            "aten::nothing_.\\n\\nAt:\\n  model.py(91): _load",
+            "calls aten::nothing_, which this server's PyTorch does not have",
+        ),
+        (
             "I1123 10:00:00.0 1 a.cc:1] fine\nE1123 10:00:00.0 1 server.cc:241] all went wrong.",
             "all went wrong",
         ),

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, UsageError
+from rvm_client.s3 import S3Bucket
 from rvm_client.upload import UploadRequest, choose_store
-from rvm_client.upload.s3_bucket import S3Bucket
 
 ALL = Settings(
     cloudinary_url=SecretStr("cloudinary://the-key:the-secret@cloud"),

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 from tests.support import http_faults as faults
-from tests.support.s3_server import S3Front
+from tests.support.s3_server import S3Front, emptied_s3, running_moto
 from tests.support.uploads import Reports, make_request
 
 from rvm_client.config import Settings
@@ -27,27 +25,15 @@ SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></
 
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with running_moto() as url:
+        yield url
 
 
 @pytest.fixture
 def s3(moto_url: str) -> Iterator[Any]:
     """A client of moto's own, with an empty bucket "results"."""
-    requests.post(f"{moto_url}/moto-api/reset", timeout=10)
-    client = boto3.client(
-        "s3",
-        endpoint_url=moto_url,
-        region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-    )
-    client.create_bucket(Bucket="results")
-    yield client
-    client.close()
+    with emptied_s3(moto_url, "results") as client:
+        yield client
 
 
 @pytest.fixture

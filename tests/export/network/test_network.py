@@ -14,7 +14,7 @@ from rvm_export.verify.goldens import CASES, GoldenCase
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.checkpoint import checkpoint_shapes
 from rvm_export.weights.weights import Weights
-from rvm_export.wire import Refiner
+from rvm_export.wire import Refiner, Variant
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 def golden_network(case: GoldenCase, request: pytest.FixtureRequest) -> MattingNetwork:
     """With the weights of the case; those of the int8 release are fetched only when needed."""
     if case.seed is not None:
-        return seeded_network(case.seed)
+        return seeded_network(case.seed, case.variant)
     weights: Weights = request.getfixturevalue("weights")
     return weights.network()
 
@@ -75,10 +75,15 @@ def test_packaged_goldens_are_the_goldens(case: GoldenCase) -> None:
     np.testing.assert_array_equal(case.fgr_grid, levels.astype(np.uint8))
 
 
-def test_keys_are_those_of_the_official_checkpoint() -> None:
-    state_dict = MattingNetwork(Refiner.DEEP).state_dict()
-    assert {key: tuple(t.shape) for key, t in state_dict.items()} == checkpoint_shapes()
-    assert sum(p.numel() for p in MattingNetwork(Refiner.DEEP).parameters()) == 3_748_633
+@pytest.mark.parametrize(
+    ("variant", "parameters"),
+    [(Variant.MOBILENETV3, 3_748_633), (Variant.RESNET50, 26_890_461)],
+)
+def test_keys_are_those_of_the_official_checkpoint(variant: Variant, parameters: int) -> None:
+    network = MattingNetwork(Refiner.DEEP, variant)
+    found = [(key, tuple(tensor.shape)) for key, tensor in network.state_dict().items()]
+    assert dict(found) == checkpoint_shapes(variant)
+    assert sum(p.numel() for p in network.parameters()) == parameters
 
 
 @pytest.mark.parametrize(

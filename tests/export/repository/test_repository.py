@@ -188,6 +188,17 @@ def test_manifest_round_trip(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) == manifest
 
 
+def test_manifest_of_a_newer_program(tmp_path: Path) -> None:
+    """Versions travel to machines that are behind."""
+    manifest = Manifest(
+        "aa", "file", "bb", Refiner.FAST, Precision.FP16, "cpu", "2.6", "0.1", "2026-01-01", {}
+    )
+    manifest.write(tmp_path)
+    path = tmp_path / "manifest.json"
+    path.write_text(path.read_text().replace("{", '{"of_tomorrow": 1,', 1))
+    assert Manifest.read(tmp_path) == manifest
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"refiner": "x", "precision": "fp32"}'])
 def test_damaged_manifest(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)

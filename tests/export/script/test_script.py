@@ -8,9 +8,11 @@ from tests.support.tolerance import assert_close
 from torch.jit import ScriptModule
 
 from rvm_export import script
+from rvm_export.errors import VerificationError
 from rvm_export.network.network import MattingNetwork
+from rvm_export.script.torchscript import RgbModel
 from rvm_export.verify.differences import Tolerance, difference
-from rvm_export.verify.goldens import CASES, INT8_CASES, SEED, GoldenCase
+from rvm_export.verify.goldens import CASES, INT8_CASES, RESNET50_SEED, SEED, GoldenCase
 from rvm_export.verify.run import EagerModel, Matte, run
 from rvm_export.verify.verification import (
     SHAPES,
@@ -20,7 +22,7 @@ from rvm_export.verify.verification import (
     seeded_network,
 )
 from rvm_export.weights.weights import Weights
-from rvm_export.wire import Layout, Precision
+from rvm_export.wire import Layout, Precision, Variant
 
 FP32, FP16 = torch.float32, torch.float16
 
@@ -35,6 +37,13 @@ def saved(network: MattingNetwork, dtype: torch.dtype, folder: Path) -> ScriptMo
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> ScriptModule:
     """Deep guided filter, float32, through a file."""
     return saved(seeded_network(SEED), FP32, tmp_path_factory.mktemp("seeded"))
+
+
+@pytest.fixture(scope="module")
+def seeded_resnet50(tmp_path_factory: pytest.TempPathFactory) -> ScriptModule:
+    """As `seeded`, of the ResNet50 variant."""
+    network = seeded_network(RESNET50_SEED, Variant.RESNET50)
+    return saved(network, FP32, tmp_path_factory.mktemp("resnet50"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,8 @@ def noise(videos: int, count: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_golden_mattes(case: GoldenCase, request: pytest.FixtureRequest) -> None:
-    result = matte(request.getfixturevalue("real" if case.seed is None else "seeded"), case)
+    seeded = "seeded" if case.variant is Variant.MOBILENETV3 else "seeded_resnet50"
+    result = matte(request.getfixturevalue("real" if case.seed is None else seeded), case)
     assert_close(result.pha[0, ..., 0].numpy(), case.pha, "alpha")
     assert_close(result.fgr[0, :, ::4, ::4].numpy(), case.fgr_grid, "foreground")
 
@@ -82,6 +92,24 @@ def test_half_precision(real_half: ScriptModule, case: GoldenCase) -> None:
     grid = result.fgr[0, :, ::4, ::4]
     golden = (torch.from_numpy(case.fgr_grid), torch.from_numpy(case.pha))
     Tolerance(2, 0.2, 2).check(difference((grid, result.pha[0, ..., 0]), golden), case.name)
+
+
+def test_resnet50_in_half_precision() -> None:
+    """Scripting it is tested in float32; what half costs, the modules alone show."""
+    (case,) = (case for case in CASES if case.variant is Variant.RESNET50)
+    model = RgbModel(seeded_network(RESNET50_SEED, Variant.RESNET50), FP16).eval()
+    result = run(model, torch.from_numpy(case.src)[None], case.downsample_ratio, case.chunks, FP16)
+    grid = result.fgr[0, :, ::4, ::4]
+    golden = (torch.from_numpy(case.fgr_grid), torch.from_numpy(case.pha))
+    Tolerance(1, 0.05, 1).check(difference((grid, result.pha[0, ..., 0]), golden), case.name)
+
+
+def test_resnet50_keeps_the_contract(seeded_resnet50: ScriptModule) -> None:
+    wire = (Layout.RGB, Precision.FP32, "cpu")
+    check_contract(seeded_resnet50, Subject(seeded_resnet50, *wire, Variant.RESNET50))
+    check_splitting(Subject(seeded_resnet50, *wire))
+    with pytest.raises(VerificationError, match=r"fgr.* are .*, not "):
+        check_contract(seeded_resnet50, Subject(seeded_resnet50, *wire))
 
 
 @pytest.mark.parametrize(

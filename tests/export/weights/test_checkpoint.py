@@ -16,7 +16,7 @@ from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.checkpoint import StateDict
 from rvm_export.weights.tfjs import mapping
 from rvm_export.weights.weights import Weights, read_weights
-from rvm_export.wire import Refiner
+from rvm_export.wire import Refiner, Variant
 
 KEY = "decoder.decode4.gru.ih.0.weight"
 
@@ -72,6 +72,20 @@ def test_wrong_state_dict(
     spoil(state_dict)
     with pytest.raises(WeightsError, match=message):
         read_weights(saved(state_dict, tmp_path))
+
+
+def test_checkpoint_of_the_other_variant(
+    official_checkpoint: Path, resnet50_checkpoint: Path, rvm_json: Path
+) -> None:
+    """It is not a list of keys that says so: the weights know which variant they are of."""
+    assert read_weights(resnet50_checkpoint, variant=Variant.RESNET50).variant is Variant.RESNET50
+    of_resnet50 = r"is a checkpoint of RVM ResNet50, not of RVM MobileNetV3; .*--variant resnet50"
+    with pytest.raises(WeightsError, match=of_resnet50):
+        read_weights(resnet50_checkpoint)
+    with pytest.raises(WeightsError, match=r"of RVM MobileNetV3, .*or give rvm_resnet50\.pth"):
+        read_weights(official_checkpoint, variant=Variant.RESNET50)
+    with pytest.raises(WeightsError, match="RVM ResNet50 has no int8 release"):
+        read_weights(rvm_json, variant=Variant.RESNET50)
 
 
 def test_something_else_in_a_pth(tmp_path: Path) -> None:

@@ -2,20 +2,22 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.support import http_faults as faults
 from tests.support.http_faults import FaultyServer
 
-from rvm_export.errors import SourceError
+from rvm_export.errors import SourceError, WeightsError
 from rvm_export.hashes import sha256_of
+from rvm_export.transfer import TimeLimits
 from rvm_export.verify.goldens import SEED
 from rvm_export.verify.verification import seeded_network
 from rvm_export.weights.cache import Cache
-from rvm_export.weights.official import FILE_NAME, TimeLimits, fetch_official
+from rvm_export.weights.official import fetch_official, file_name, official_url
 from rvm_export.weights.weights import Source, fetch_weights
-from rvm_export.wire import Refiner
+from rvm_export.wire import Refiner, Variant
 
 QUICK = TimeLimits(connect_s=0.5, idle_s=0.3, total_s=1.5)
 
@@ -41,7 +43,7 @@ def test_fetched_once_and_then_from_the_cache(tmp_path: Path, checkpoint: bytes)
         assert len(server.requests) == 1
         assert said == [f"Fetching {server.url()}"]
     assert first.refiner is Refiner.DEEP
-    assert first.sha256 == second.sha256 == sha256_of(tmp_path / FILE_NAME)
+    assert first.sha256 == second.sha256 == sha256_of(tmp_path / file_name(Variant.MOBILENETV3))
     first.network()
 
 
@@ -50,10 +52,10 @@ def test_damaged_cache_is_fetched_again(tmp_path: Path, checkpoint: bytes, damag
     with FaultyServer() as server:
         server.answers(faults.whole(checkpoint))
         fetch_weights(tmp_path, print, url=server.url())
-        (tmp_path / FILE_NAME).write_bytes(damage)
+        (tmp_path / file_name(Variant.MOBILENETV3)).write_bytes(damage)
         fetch_weights(tmp_path, print, url=server.url())
         assert len(server.requests) == 2
-    assert (tmp_path / FILE_NAME).read_bytes() == checkpoint
+    assert (tmp_path / file_name(Variant.MOBILENETV3)).read_bytes() == checkpoint
 
 
 def test_broken_transfer_is_tried_again(tmp_path: Path, checkpoint: bytes) -> None:
@@ -70,7 +72,10 @@ def test_broken_transfer_is_tried_again(tmp_path: Path, checkpoint: bytes) -> No
     [
         (faults.status(404), "answered 404"),
         (faults.status(503), "answered 503"),
-        (faults.whole(b"<html>Sign in to the hotel's network</html>"), "is not the RVM checkpoint"),
+        (
+            faults.whole(b"<html>Sign in to the hotel's network</html>"),
+            "is not the RVM MobileNetV3 checkpoint",
+        ),
         (faults.silent(b"PK"), "broke off"),
         (faults.endless(b"x", 0.05), "takes too long"),
         (faults.reset(), "cannot reach"),
@@ -109,8 +114,8 @@ def test_expected_hash(tmp_path: Path, checkpoint: bytes) -> None:
             fetch_official(Cache(tmp_path), server.url(), sha256="00")
         assert left_in(tmp_path) == []
         path = fetch_official(Cache(tmp_path), server.url())
-        assert Cache(tmp_path).find(FILE_NAME, sha256_of(path)) == path
-        assert Cache(tmp_path).find(FILE_NAME, "00") is None
+        assert Cache(tmp_path).find(file_name(Variant.MOBILENETV3), sha256_of(path)) == path
+        assert Cache(tmp_path).find(file_name(Variant.MOBILENETV3), "00") is None
 
 
 def test_closed_port_fails_over_to_the_next_source(
@@ -124,5 +129,26 @@ def test_closed_port_fails_over_to_the_next_source(
     with pytest.raises(SourceError, match=r"there is no npm.*--checkpoint"):
         fetch_weights(tmp_path / "cache", said.append, url=url)
     assert any("fast guided filter" in sentence for sentence in said)
-    with pytest.raises(SourceError, match="cannot reach"):
+    with pytest.raises(SourceError, match=r"cannot reach .*give rvm_mobilenetv3\.pth"):
         fetch_weights(tmp_path / "cache", said.append, Source.OFFICIAL, url=url)
+
+
+def test_resnet50_is_of_the_same_release_and_has_no_other_source(
+    tmp_path: Path, checkpoint: bytes, resnet50_checkpoint: Path
+) -> None:
+    url = official_url(Variant.RESNET50)
+    assert url == official_url(Variant.MOBILENETV3).replace("mobilenetv3", "resnet50")
+    wanted: dict[str, Any] = {"variant": Variant.RESNET50, "say": [].append}
+    with FaultyServer() as server:
+        content = resnet50_checkpoint.read_bytes()
+        server.answers(faults.whole(checkpoint), faults.whole(content), faults.status(404))
+        with pytest.raises(SourceError, match="is not the RVM ResNet50 checkpoint"):
+            fetch_weights(tmp_path, url=server.url(), **wanted)
+        fetched = fetch_weights(tmp_path, url=server.url(), **wanted)
+        again = fetch_weights(tmp_path, url=server.url(), **wanted)
+        assert len(server.requests) == 2
+        assert (fetched.variant, fetched.sha256) == (Variant.RESNET50, again.sha256)
+        with pytest.raises(SourceError, match=r"answered 404 .*; give rvm_resnet50\.pth with"):
+            fetch_weights(tmp_path / "other", url=server.url(), **wanted)
+    with pytest.raises(WeightsError, match=r"no int8 release; give rvm_resnet50\.pth with"):
+        fetch_weights(tmp_path, source=Source.INT8, **wanted)

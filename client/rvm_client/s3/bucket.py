@@ -92,6 +92,25 @@ class S3Bucket:
             names=names,
         )
 
+    @classmethod
+    def beside(
+        cls,
+        name: str,
+        endpoint_url: str,
+        access_key_id: str,
+        secret_access_key: str,
+        *,
+        region: str | None = None,
+    ) -> "S3Bucket":
+        """The bucket `name` of the service of a URL, whatever bucket stands in that.
+
+        Raises:
+            ConfigError: if the URL is none.
+        """
+        endpoint, _, url_region = _split_endpoint(endpoint_url, OF_THE_ENVIRONMENT.endpoint_url)
+        region = region or url_region or _DEFAULT_REGION
+        return cls(endpoint, name, region, access_key_id, secret_access_key)
+
 
 def _split_endpoint(endpoint_url: str, url_name: str) -> tuple[str, str | None, str | None]:
     """The service's own URL, the bucket and the region, where the URL tells them."""
