@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.support.commands import invoke
+from tests.support.repositories import without_warm_up
 
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cli import main as rvm_export
@@ -156,6 +157,7 @@ def _exported(
             # The export waits for others that write there. Whoever was faster, a worker of this
             # run or another run, has made version 1, and then this one is refused.
             assert repository.versions() == [1], made.output
+        without_warm_up(repository.model_folder / "config.pbtxt")
     return path
 
 

@@ -17,11 +17,9 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 from click.testing import Result
-from google.protobuf import text_format
 from tests.support.commands import invoke
 from tests.support.faults import FAULTS
 from tests.support.versions import add_bad_version, add_broken_version, add_version
-from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from rvm_client import MattingSession, NotServedError, wire
@@ -50,19 +48,11 @@ def repository(
     path = tmp_path_factory.mktemp("rollout")
     shutil.copytree(model_repository, path, dirs_exist_ok=True)
     repository = Repository(path)
-    without_warm_up(repository.model_folder / "config.pbtxt")
     for version in (2, 3):
         add_version(repository, version, weights, ALPHAS[version])
     add_bad_version(repository, BAD, like=2)
     add_broken_version(repository, BROKEN, like=2)
     return repository
-
-
-def without_warm_up(config: Path) -> None:
-    """Each load is a second faster; the warm-up itself is tested elsewhere."""
-    parsed = text_format.Parse(config.read_text(), model_config_pb2.ModelConfig())
-    parsed.ClearField("model_warmup")
-    config.write_text(text_format.MessageToString(parsed))
 
 
 @pytest.fixture
