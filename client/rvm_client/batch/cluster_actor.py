@@ -1,7 +1,8 @@
 """What stands on each GPU of a cluster: one server, and the items that it is given."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rvm_client.batch.items import Item, Outcome
@@ -10,6 +11,9 @@ from rvm_client.batch.workplace import Workplace
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
 from rvm_client.wire import Variant
+
+# What was stopped leaves nothing half-written within these.
+_END_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Matter:
         self._cancelled = threading.Event()
         self._opening = threading.Lock()
         self._workplace: Workplace | None = None
+        self._under_way = 0
+        self._ended = threading.Condition()
 
     def ready(self) -> Ready | Fault:
         """Start the server, if it does not run."""
@@ -54,17 +60,32 @@ class Matter:
 
     def do(self, item: Item) -> Outcome | Fault:
         """Do one item. A bad video is an outcome, a server that is lost a fault."""
-        try:
-            return self._open().do(item, self._cancelled)
-        except RvmError as exc:
-            if not isinstance(exc, StoppedError):
-                self._close()
-            return Fault(str(exc))
+        with self._being_under_way():
+            try:
+                return self._open().do(item, self._cancelled)
+            except RvmError as exc:
+                if not isinstance(exc, StoppedError):
+                    self._close()
+                return Fault(str(exc))
 
     def stop(self) -> None:
         """Stop what is under way, leave nothing half-written, and end the server."""
         self._cancelled.set()
         self._close()
+        # Whoever asked ends this process next.
+        with self._ended:
+            self._ended.wait_for(lambda: not self._under_way, _END_TIMEOUT_S)
+
+    @contextmanager
+    def _being_under_way(self) -> Iterator[None]:
+        with self._ended:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way -= 1
+                self._ended.notify_all()
 
     def _open(self) -> Workplace:
         with self._opening:
