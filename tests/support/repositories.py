@@ -13,7 +13,12 @@ def without_warm_up(config: Path) -> None:
     That a server takes them is seen where a test exports a model, as a user would.
     """
     text = config.read_text()
-    if _WARM_UP.search(text):
+    if (shorter := cut_warm_up(text)) != text:
         changed = config.with_name(f".{config.name}.{os.getpid()}")
-        changed.write_text(_WARM_UP.sub("", text))
+        changed.write_text(shorter)
         changed.replace(config)
+
+
+def cut_warm_up(text: str) -> str:
+    """A config's text without its warm-up."""
+    return _WARM_UP.sub("", text)
