@@ -159,6 +159,7 @@ def assert_nothing_is_left(folder: Path, temporary: Path) -> None:
     while left := [
         *(folder / "out").glob(".*"),
         *processes_named("tritonserver", environment=str(temporary)),
+        *processes_named("triton_python_b", environment=str(temporary)),
     ]:
         assert time.monotonic() < deadline_s, left
         time.sleep(0.1)

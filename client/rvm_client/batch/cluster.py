@@ -263,6 +263,8 @@ class Cluster(Closing):
             "max_task_retries": _MAX_TASK_RETRIES,
             "max_concurrency": _MAX_CONCURRENCY,
             "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
+            # Else Ray kills the server's guard, which could then end nothing of the server's.
+            "runtime_env": {"env_vars": {"RAY_kill_child_processes_on_worker_exit": "false"}},
         }
         handle = self._ray.remote(**options)(Matter).remote(self._target)
         actor = _Actor(handle, node_id)
