@@ -327,6 +327,7 @@ def test_an_interrupted_wait_leaves_what_is_in_use(
     again = rolled_out(repository, "activate", 2, "--server", url, "--idle", 0)
     assert "Version 1 of rvm_mobilenetv3 is unloaded" in again.output
     assert loaded(url) == ["2"]
+    assert served_versions(repository).previous == 1
 
 
 def test_a_server_that_loads_nothing_while_it_runs(

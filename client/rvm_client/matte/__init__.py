@@ -6,7 +6,7 @@ from rvm_client.matte.endpoint import Credentials
 from rvm_client.matte.fitness import check_golden_frame, check_golden_frames
 from rvm_client.matte.model import MattingModel, probe_within
 from rvm_client.matte.remote import RemoteServers
-from rvm_client.matte.served import ModelAddress, find_version
+from rvm_client.matte.served import ModelAddress
 from rvm_client.matte.session import ChunkSession, Label
 from rvm_client.matte.shared_region import shared_room_bytes
 from rvm_client.matte.transport import ChunkShape
@@ -25,7 +25,6 @@ __all__ = [
     "Request",
     "check_golden_frame",
     "check_golden_frames",
-    "find_version",
     "frames_per_request",
     "probe_within",
     "shared_room_bytes",

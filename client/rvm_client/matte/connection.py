@@ -159,7 +159,6 @@ class Connection(Closing):
         model_name: str,
         config: str | None = None,
         files: Mapping[str, bytes] | None = None,
-        timeout_s: float = _LOAD_TIMEOUT_S,
     ) -> None:
         """Load a model, or its versions anew: as its repository has it, or from what is given.
 
@@ -167,7 +166,6 @@ class Connection(Closing):
             model_name: of the model; where it cannot be loaded, what was served is served on.
             config: a ModelConfig as JSON, in place of the repository's.
             files: contents by "file:VERSION/NAME", in place of the repository's.
-            timeout_s: limit for the load and the warm-up.
         """
         with self._failing_clearly():
             self._client.load_model(
@@ -175,7 +173,7 @@ class Connection(Closing):
                 headers=self._headers,
                 config=config,
                 files=files,
-                client_timeout=timeout_s,
+                client_timeout=_LOAD_TIMEOUT_S,
             )
 
     def unload(self, model_name: str) -> None:

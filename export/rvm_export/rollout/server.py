@@ -14,6 +14,8 @@ from rvm_export.repository import GOLDEN_FILE, MODEL_FILE, Repository, ServedVer
 
 _CANDIDATE_SUFFIX = "_candidate"
 _REQUEST_TIMEOUT_S = 120.0
+# Stands beside the active one in the model's config.
+_PREVIOUS_VERSION = "previous_version"
 # What Triton says where it is not in explicit control mode.
 _NOT_CONTROLLED = "explicit model load / unload is not allowed"
 
@@ -92,11 +94,16 @@ class ModelServer(Closing):
             if not self._connection.is_served(name):
                 return ServedVersions(None, ())
             loaded = tuple(int(v) for v in self._connection.metadata(name).versions)
-            named = self._connection.config(name).parameters[ACTIVE_VERSION].string_value
+            parameters = self._connection.config(name).parameters
         except ServerError as exc:
             raise RolloutError(f"the server at {self.url} does not say what it has: {exc}") from exc
-        is_named = named.isdigit() and int(named) in loaded
-        return ServedVersions(int(named) if is_named else max(loaded, default=None), loaded)
+        active, previous = (
+            int(text) if (text := parameters[key].string_value).isdigit() else None
+            for key in (ACTIVE_VERSION, _PREVIOUS_VERSION)
+        )
+        if active not in loaded:
+            active = max(loaded, default=None)
+        return ServedVersions(active, loaded, previous)
 
     def last_requests_s(self, repository: Repository) -> dict[int, float]:
         """When each loaded version did its last request, by the server's clock; 0: never.
