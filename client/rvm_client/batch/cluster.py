@@ -10,7 +10,7 @@ that stays may, so that is counted.
 import importlib
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.batch.cluster_actor import Fault, Matter, Ready
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.closing import Closing
 from rvm_client.errors import (
@@ -124,9 +124,8 @@ class Cluster(Closing):
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: whether files are there, each machine finds out."""
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
-        waiting = deque(items)
         crashes: dict[Item, list[str]] = {}
         """The machines on which an item's process or server ended."""
         going = 0
