@@ -28,7 +28,8 @@ from rvm_client.scenes import with_warm_up
 # Alphas that are kept on either side of a joint, to be compared.
 COMPARED_FRAMES = 9
 # Before a joint within a scene: what the model has to see until its state is about right.
-SPECULATION_FRAMES = 32
+# docs/lab/quality.md has figures.
+SPECULATION_FRAMES = 96
 # Where the state is given, what the detector of cuts looks back at.
 _CUT_CONTEXT_FRAMES = 8
 _STATE_NAMES = ("r1", "r2", "r3", "r4")
