@@ -57,8 +57,6 @@ class SegmentMade:
     states: tuple[State, ...]
     """r1..r4 after its last frame."""
     starts_at_cut: bool
-    was_continued: bool
-    """It went on from the state of the segment before, so there is nothing to compare."""
     frames: int
     facts: dict[str, Any]
     """What its MatteResult says of how it was made."""
@@ -130,7 +128,6 @@ def load_segment(target: Path) -> SegmentMade:
             after=Alphas(tuple(facts["after_pts"]), arrays["after"]),
             states=tuple(arrays[name] for name in _STATE_NAMES),
             starts_at_cut=facts["starts_at_cut"],
-            was_continued=facts["was_continued"],
             frames=facts["result"]["frames"],
             facts=facts["result"],
         )
@@ -233,7 +230,6 @@ class _SegmentRun(Run):
             "head_pts": self.edges.head_pts,
             "after_pts": self.edges.after_pts,
             "starts_at_cut": segment.start_pts in self.cuts,
-            "was_continued": self.states is not None,
             "result": asdict(result) | {"cuts": self._cuts_inside()},
         }
         arrays = dict(zip(_STATE_NAMES, self.edges.states, strict=True))

@@ -1,8 +1,8 @@
-"""Which segments of a video are right, one after another from its start.
+"""Which segments of a video are right.
 
-All are made at once: each makes its state up from the frames before it. As soon as the one before
-it is known to be right, its first frames are compared with what that one saw behind its own end.
-Where they differ, it is made again, from the state in which the one before it ended.
+All are made at once: each makes its state up from the frames before it. Its first frames are
+then compared with what the segment before it saw behind its own end. Where they differ, it is
+made again, from the state in which that one ended. Right is the first, and each that fits it.
 """
 
 from dataclasses import dataclass
@@ -41,8 +41,14 @@ class Chain:
         self.plan = plan
         self._folder = folder
         self._is_made = [edges_path(self.path(n)).exists() for n in range(plan.segments)]
+        self._times_made = [0] * plan.segments
+        self._continues: dict[int, int] = {}
+        """Of a segment that began from the state of the one before it: how often that was made."""
+        self._compared: dict[tuple[int, int, int], bool] = {}
         self._right = 0
         """So many, from the first on, are known to be right."""
+        self._made_early = set[int]()
+        """Were made again before the one before them was known to be right."""
         self.made_again = 0
 
     @property
@@ -71,23 +77,50 @@ class Chain:
             JoinError: two of them do not agree on the times of the frames between them.
         """
         self._is_made[number] = True
+        self._times_made[number] += 1
         return self._settle()
 
     def _settle(self) -> list[Task]:
-        """Go on from the last that is right, as far as segments are made."""
-        while self._right < self.plan.segments and self._is_made[self._right]:
-            if self._right and not self._fits(self._right):
-                self._is_made[self._right] = False
-                self.made_again += 1
-                return [Task(self._right, self.path(self._right - 1))]
-            self._right += 1
-        return []
+        """Compare what has been made; those that do not fit are made again.
+
+        A segment may fail the comparison with one that turns out wrong itself. So it is made again
+        once without waiting for that, and from then on when the one before it is right.
+        """
+        tasks = []
+        is_in_order = True
+        for number in range(self._right, self.plan.segments):
+            if not self._is_made[number] or not self._is_made[max(0, number - 1)]:
+                is_in_order = False
+            elif not number or self._fits(number):
+                self._right += is_in_order
+            else:
+                if is_in_order or number not in self._made_early:
+                    tasks.append(self._again(number))
+                is_in_order = False
+        return tasks
+
+    def _again(self, number: int) -> Task:
+        self._is_made[number] = False
+        self._made_early.add(number)
+        self._continues[number] = self._times_made[number - 1]
+        self.made_again += 1
+        return Task(number, self.path(number - 1))
 
     def _fits(self, number: int) -> bool:
+        """Whether it goes on as the one before it, as both are now."""
+        before = self._times_made[number - 1]
+        if self._continues.get(number) == before:
+            return True
+        which = (number, before, self._times_made[number])
+        if which not in self._compared:
+            self._compared[which] = self._compare(number)
+        return self._compared[which]
+
+    def _compare(self, number: int) -> bool:
         made = load_segment(self.path(number))
         before = load_segment(self.path(number - 1))
         _check_times(before, made)
-        return made.was_continued or made.starts_at_cut or are_alike(before.after, made.head)
+        return made.starts_at_cut or are_alike(before.after, made.head)
 
 
 def are_alike(a: Alphas, b: Alphas) -> bool:

@@ -13,7 +13,7 @@ from rvm_client.pipeline import COMPARED_FRAMES, lead_frames
 from rvm_client.scenes import cut_times
 
 # A segment is long against the frames that are matted twice at its start.
-AUTO_SEGMENT_SECONDS = 120.0
+AUTO_SEGMENT_SECONDS = 60.0
 # How far from its place a joint may be moved to a cut.
 _WINDOW_SECONDS = 3.0
 
