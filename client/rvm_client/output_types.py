@@ -27,6 +27,8 @@ class OutputType(str, Enum):
     """The alpha matte alone, as grey H.264 MP4."""
     FOREGROUND_AND_MATTE = "foreground_and_matte"
     """Two H.264 MP4 files: the straight foreground colour, and the matte."""
+    ALPHA_STACKED = "alpha_stacked"
+    """H.264 MP4 of twice the height: the straight colour above, the alpha as grey below."""
     PNG_SEQUENCE = "png_sequence"
     """A zip file of RGBA PNG pictures with straight alpha."""
 
@@ -110,6 +112,15 @@ _FACTS = {
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
         roles=(FileRole.OUTPUT, FileRole.MATTE),
+    ),
+    OutputType.ALPHA_STACKED: OutputFacts(
+        ".mp4",
+        "video/mp4",
+        keeps_alpha=True,
+        takes_planes=True,
+        crf_bounds=_H264_CRF_BOUNDS,
+        aliases=("stacked",),
+        format_name="stacked",
     ),
     OutputType.PNG_SEQUENCE: OutputFacts(
         ".zip",
