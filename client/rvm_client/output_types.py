@@ -53,6 +53,8 @@ class OutputFacts:
     is_video: bool = True
     keeps_alpha: bool = False
     has_sound: bool = True
+    is_stacked: bool = False
+    """The lower half of each picture is the alpha, as grey."""
     takes_background: bool = False
     """Something stands behind the person."""
     takes_planes: bool = False
@@ -117,6 +119,7 @@ _FACTS = {
         ".mp4",
         "video/mp4",
         keeps_alpha=True,
+        is_stacked=True,
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
         aliases=("stacked",),

@@ -63,11 +63,15 @@ class _StrictServer(ClipServer):
 
 
 class StackedPage:
-    """A served folder's page with the component; a context manager."""
+    """A page with the component, served from a folder; a context manager.
+
+    The folder may have an `index.html` of its own.
+    """
 
     def __init__(self, browser: Browser, folder: Path) -> None:
-        (folder / "page.html").write_text(_PAGE)
-        (folder / "page.css").write_text(_CSS)
+        if not (folder / "index.html").exists():
+            (folder / "index.html").write_text(_PAGE)
+            (folder / "page.css").write_text(_CSS)
         shutil.copy(COMPONENT, folder)
         self.folder = folder
         self.complaints: list[str] = []
@@ -81,7 +85,7 @@ class StackedPage:
         self._page.add_init_script(_HELPERS)
         self._page.on("console", lambda message: self._note(message.type, message.text))
         self._page.on("pageerror", lambda error: self._note("error", str(error)))
-        self._page.goto(self._server.url("page.html"))
+        self._page.goto(self._server.url("index.html"))
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -37,8 +37,8 @@ class VideoFormat:
     """Odd pictures get one more column or row, a copy of the last one."""
     keeps_pixel_shape: bool = True
     """Its file can say that pixels are not square; else pictures are scaled until they are."""
-    pictures_per_frame: int = 1
-    """Of one size, above each other."""
+    is_stacked: bool = False
+    """The alpha is a second picture, below the colour in the same frame."""
     codec_options: Mapping[str, str] = field(default_factory=dict)
     quality_options: Mapping[str, str] = field(default_factory=dict)
     """What changes where quality is preferred to speed."""
@@ -98,7 +98,7 @@ H264 = VideoFormat(
 )
 
 # The colour, and below it the alpha as grey.
-H264_STACKED = replace(H264, pictures_per_frame=2)
+H264_STACKED = replace(H264, is_stacked=True)
 
 VP9_ALPHA = VideoFormat(
     container="webm",

@@ -25,15 +25,16 @@ void main() {
   gl_Position = vec4(2.0 * corner - 1.0, 0.0, 1.0);
 }`;
 
-// A sample that lies within half a row of the seam would mix colour and alpha, hence the bounds.
+// Hence the bounds: what is read within half a row of the seam mixes colour and alpha, and where a
+// decoder smooths its colours, whose rows are two rows high, so does the row on either side of it.
 // The weights are those of BT.709's luma: what the codec adds as colour to the grey cancels out.
 const FRAGMENT_SHADER = `
 precision highp float;
 uniform sampler2D frame;
-uniform float half_row;
+uniform float margin;
 varying vec2 place;
 float row_in(float top) {
-  return clamp(top + 0.5 * place.y, top + half_row, top + 0.5 - half_row);
+  return clamp(top + 0.5 * place.y, top + margin, top + 0.5 - margin);
 }
 void main() {
   vec3 colour = texture2D(frame, vec2(place.x, row_in(0.0))).rgb;
@@ -45,7 +46,7 @@ void main() {
 /** Puts the frames of one video together on one canvas. */
 class Painter {
   #gl;
-  #halfRow;
+  #margin;
 
   /** Throws where there is no WebGL. */
   constructor(canvas) {
@@ -78,7 +79,7 @@ class Painter {
       throw new Error(NO_WEBGL);
     }
     gl.useProgram(program);
-    this.#halfRow = gl.getUniformLocation(program, "half_row");
+    this.#margin = gl.getUniformLocation(program, "margin");
     gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([0, 0, 1, 0, 0, 1, 1, 1]), gl.STATIC_DRAW);
     const corner = gl.getAttribLocation(program, "corner");
@@ -101,7 +102,7 @@ class Painter {
     }
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, video);
-    gl.uniform1f(this.#halfRow, 0.5 / height);
+    gl.uniform1f(this.#margin, 1.5 / height);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   }
 
