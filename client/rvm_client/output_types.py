@@ -32,6 +32,13 @@ class OutputType(str, Enum):
     PNG_SEQUENCE = "png_sequence"
     """A zip file of RGBA PNG pictures with straight alpha."""
 
+    ANIMATED_WEBP = "animated_webp"
+    """An animated WebP picture with straight alpha."""
+    ANIMATED_AVIF = "animated_avif"
+    """An animated AVIF picture with straight alpha."""
+    GIF = "gif"
+    """An animated GIF picture, each pixel of which is there or not."""
+
     @property
     def facts(self) -> "OutputFacts":
         """Its row of the table."""
@@ -41,6 +48,18 @@ class OutputType(str, Enum):
     def suffix(self) -> str:
         """The file name suffix of the container."""
         return self.facts.suffix
+
+
+@dataclass(frozen=True)
+class AnimationLimits:
+    """What an animated picture may have, so that chats and mail take it."""
+
+    longest_side_pixels: int
+    """Larger ones are scaled down."""
+    frames_per_second: int
+    """Of more frames, every second, third, ... is kept, as few as needed."""
+    seconds: int
+    """Longer ones are refused."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,8 @@ class OutputFacts:
     """Its frames can be made of I420: it keeps 8-bit 4:2:0."""
     crf_bounds: tuple[int, int] | None = None
     """Constant quality that makes sense; None: its encoder has one quality."""
+    animation: AnimationLimits | None = None
+    """Its file is one animated picture within these limits."""
     roles: tuple[FileRole, ...] = (FileRole.OUTPUT,)
     """What its files show, without a preview."""
     aliases: tuple[str, ...] = ()
@@ -132,5 +153,31 @@ _FACTS = {
         keeps_alpha=True,
         has_sound=False,
         aliases=("png",),
+    ),
+    OutputType.ANIMATED_WEBP: OutputFacts(
+        ".webp",
+        "image/webp",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=512, frames_per_second=20, seconds=10),
+        aliases=("webp",),
+    ),
+    OutputType.ANIMATED_AVIF: OutputFacts(
+        ".avif",
+        "image/avif",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=512, frames_per_second=20, seconds=10),
+        aliases=("avif",),
+    ),
+    OutputType.GIF: OutputFacts(
+        ".gif",
+        "image/gif",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=480, frames_per_second=15, seconds=10),
     ),
 }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import av
+from PIL import features
 
 from rvm_client.errors import ConfigError
 from rvm_client.options import MatteOptions
@@ -138,6 +139,13 @@ VIDEO_FORMATS = {
 }
 
 
+_PICTURE_CODECS = {
+    OutputType.PNG_SEQUENCE: "png",
+    OutputType.ANIMATED_WEBP: "libwebp_anim",
+    OutputType.GIF: "gif",
+}
+
+
 def check_encoders() -> None:
     """Make sure that every encoder we need is in this build of FFmpeg.
 
@@ -145,9 +153,14 @@ def check_encoders() -> None:
         ConfigError: naming the one that is missing.
     """
     codecs = {output_type: format_.codec for output_type, format_ in VIDEO_FORMATS.items()}
-    for output_type, codec in (codecs | {OutputType.PNG_SEQUENCE: "png"}).items():
+    for output_type, codec in (codecs | _PICTURE_CODECS).items():
         if codec not in av.codecs_available:
             raise ConfigError(
                 f"this build of FFmpeg has no encoder {codec}, which {output_type.value} "
                 "needs; reinstall the package av from its wheel"
             )
+    if not features.check("avif"):
+        raise ConfigError(
+            f"this Pillow writes no AVIF, which {OutputType.ANIMATED_AVIF.value} needs; reinstall "
+            "the package pillow from its wheel"
+        )
