@@ -12,11 +12,13 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
+from rvm_client.encode.alpha_layer import AlphaLayerEncoder
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.encode.segments import SegmentEncoder, frame_bytes, plan_segments
 from rvm_client.errors import HardwareEncoderError
 from rvm_client.frames import Picture, VideoInfo
+from rvm_client.hevc import LayersDifferError
 from rvm_client.machine import Hardware, available_cores, meaning, say_once
 from rvm_client.options import MatteOptions
 

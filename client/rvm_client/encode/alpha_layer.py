@@ -1,0 +1,108 @@
+"""One HEVC video with an alpha layer, by two encoders that know nothing of each other.
+
+Both have the same settings, and none that looks at the pictures to decide where a group of them
+begins or which of them are B-frames. So they agree on everything but the pictures: parameter
+sets, order, keyframes. `hevc` makes one stream of the two.
+
+They take their frames one after the other: x265 works in threads of its own, which keep all cores
+busy already.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import av
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+
+from rvm_client.hevc import LayersDifferError, merged_parameters, merged_picture
+from rvm_client.pixels import plane_rows
+
+VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
+
+_COLOUR_PLANES = slice(0, 3)
+_ALPHA_PLANE = 3
+_NO_CHROMA = 128
+
+
+class AlphaLayerEncoder:
+    """Encodes frames of 8-bit 4:2:0 with alpha; packets come out in the order of decoding.
+
+    Args:
+        colour: the encoder of the output's stream, which is opened here and gets the parameter
+            sets of both layers.
+        alpha: another one with the same settings.
+
+    Raises:
+        LayersDifferError: from each method: the two do not agree.
+        FFmpegError: from each method: one of them refuses.
+    """
+
+    def __init__(self, colour: VideoCodecContext, alpha: VideoCodecContext) -> None:
+        self._colour, self._alpha = colour, alpha
+        for context in (colour, alpha):
+            context.open()
+        colour.extradata = merged_parameters(colour.extradata or b"", alpha.extradata or b"")
+        self._waiting: tuple[deque[VideoPacket], deque[VideoPacket]] = (deque(), deque())
+
+    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
+        """Take the next frame, and give what is ready."""
+        self._waiting[0].extend(self._colour.encode(_colour_of(frame)))
+        self._waiting[1].extend(self._alpha.encode(_alpha_of(frame)))
+        return list(self._merged())
+
+    def finish(self) -> list[VideoPacket]:
+        """The packets that are left."""
+        self._waiting[0].extend(self._colour.encode(None))
+        self._waiting[1].extend(self._alpha.encode(None))
+        packets = list(self._merged())
+        if any(self._waiting):
+            raise LayersDifferError("colour and alpha have different numbers of pictures")
+        return packets
+
+    def _merged(self) -> Iterator[VideoPacket]:
+        while all(self._waiting):
+            yield _merged(*(packets.popleft() for packets in self._waiting))
+
+
+def _merged(colour: VideoPacket, alpha: VideoPacket) -> VideoPacket:
+    """The packet of colour, with the picture of alpha in it, too."""
+    facts = [(p.pts, p.dts, p.is_keyframe) for p in (colour, alpha)]
+    if facts[0] != facts[1]:
+        raise LayersDifferError("pictures of colour and alpha come in different orders")
+    both: VideoPacket = av.Packet(merged_picture(bytes(colour), bytes(alpha)))
+    both.pts, both.dts, both.time_base = colour.pts, colour.dts, colour.time_base
+    both.duration, both.is_keyframe = colour.duration or 0, colour.is_keyframe
+    return both
+
+
+def _colour_of(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame without its alpha."""
+    colour = _opaque_as(frame)
+    for source, target in zip(
+        frame.planes[_COLOUR_PLANES], colour.planes[_COLOUR_PLANES], strict=True
+    ):
+        _copy(source, target)
+    return colour
+
+
+def _alpha_of(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame's alpha as luma, which all of 0 to 255 means something in."""
+    alpha = _opaque_as(frame)
+    _copy(frame.planes[_ALPHA_PLANE], alpha.planes[0])
+    for plane in alpha.planes[1:]:
+        plane_rows(plane)[:] = _NO_CHROMA
+    return alpha
+
+
+def _opaque_as(frame: av.VideoFrame) -> av.VideoFrame:
+    """A frame without content, of the same size and time."""
+    made = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    made.pts, made.time_base = frame.pts, frame.time_base
+    return made
+
+
+def _copy(source: av.video.plane.VideoPlane, target: av.video.plane.VideoPlane) -> None:
+    width = target.width
+    np.copyto(plane_rows(target)[:, :width], plane_rows(source)[:, :width])
