@@ -23,6 +23,8 @@ class OutputType(str, Enum):
     """VP9 WebM with straight alpha."""
     ALPHA_PRORES = "alpha_prores"
     """ProRes 4444 MOV with straight alpha."""
+    ALPHA_HEVC = "alpha_hevc"
+    """HEVC MOV with straight alpha as a second layer."""
     MATTE = "matte"
     """The alpha matte alone, as grey H.264 MP4."""
     FOREGROUND_AND_MATTE = "foreground_and_matte"
@@ -71,6 +73,7 @@ class OutputFacts:
 # above them the edge of the person falls apart.
 _H264_CRF_BOUNDS = (10, 40)
 _VP9_CRF_BOUNDS = (10, 50)
+_HEVC_CRF_BOUNDS = (10, 40)
 
 _FACTS = {
     OutputType.GREENSCREEN: OutputFacts(
@@ -96,6 +99,15 @@ _FACTS = {
         aliases=("prores", "prores4444"),
         format_name="prores",
         smaller_type=OutputType.ALPHA,
+    ),
+    OutputType.ALPHA_HEVC: OutputFacts(
+        ".mov",
+        "video/quicktime",
+        keeps_alpha=True,
+        takes_planes=True,
+        crf_bounds=_HEVC_CRF_BOUNDS,
+        aliases=("hevc", "safari"),
+        format_name="hevc",
     ),
     OutputType.MATTE: OutputFacts(
         ".mp4",

@@ -9,21 +9,34 @@ busy already.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from rvm_client.hevc import LayersDifferError, merged_parameters, merged_picture
+from rvm_client.errors import LayersDifferError
+from rvm_client.hevc import merged_parameters, merged_picture
 from rvm_client.pixels import plane_rows
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 
+# Of a bit rate for both: the alpha of a person takes about so much at equal quality.
+_ALPHA_SHARE = 0.2
 _COLOUR_PLANES = slice(0, 3)
 _ALPHA_PLANE = 3
 _NO_CHROMA = 128
+
+
+def shared_bit_rate(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The options of the encoders of colour and of alpha: of a bit rate each gets its part."""
+    colour, alpha = dict(options), dict(options)
+    if "b" in options:
+        bits = int(options["b"])
+        alpha["b"] = str(round(bits * _ALPHA_SHARE))
+        colour["b"] = str(bits - int(alpha["b"]))
+    return colour, alpha
 
 
 class AlphaLayerEncoder:
@@ -32,7 +45,7 @@ class AlphaLayerEncoder:
     Args:
         colour: the encoder of the output's stream, which is opened here and gets the parameter
             sets of both layers.
-        alpha: another one with the same settings.
+        alpha: another one with the same settings, but for how many bits it may take.
 
     Raises:
         LayersDifferError: from each method: the two do not agree.
@@ -46,18 +59,12 @@ class AlphaLayerEncoder:
         colour.extradata = merged_parameters(colour.extradata or b"", alpha.extradata or b"")
         self._waiting: tuple[deque[VideoPacket], deque[VideoPacket]] = (deque(), deque())
 
-    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
-        """Take the next frame, and give what is ready."""
-        self._waiting[0].extend(self._colour.encode(_colour_of(frame)))
-        self._waiting[1].extend(self._alpha.encode(_alpha_of(frame)))
-        return list(self._merged())
-
-    def finish(self) -> list[VideoPacket]:
-        """The packets that are left."""
-        self._waiting[0].extend(self._colour.encode(None))
-        self._waiting[1].extend(self._alpha.encode(None))
+    def encode(self, frame: av.VideoFrame | None) -> list[VideoPacket]:
+        """Take the next frame, and give what is ready; None: there are no more frames."""
+        self._waiting[0].extend(self._colour.encode(frame and _colour_of(frame)))
+        self._waiting[1].extend(self._alpha.encode(frame and _alpha_of(frame)))
         packets = list(self._merged())
-        if any(self._waiting):
+        if frame is None and any(self._waiting):
             raise LayersDifferError("colour and alpha have different numbers of pictures")
         return packets
 

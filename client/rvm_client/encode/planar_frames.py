@@ -41,6 +41,7 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
     return {
         OutputType.GREENSCREEN: _Over(backdrop),
         OutputType.ALPHA: _alpha,
+        OutputType.ALPHA_HEVC: _alpha,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
     }

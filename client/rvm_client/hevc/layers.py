@@ -1,16 +1,17 @@
 """Two streams of one layer as one of two layers, and back."""
 
+from collections.abc import Iterable
+
+from rvm_client.errors import LayersDifferError
 from rvm_client.hevc.nal_units import NalType, NalUnit, joined, split
 from rvm_client.hevc.parameter_sets import (
     ALPHA_LAYER,
     alpha_channel_info,
     coded_picture,
+    level,
+    without_level,
     with_alpha_layer,
 )
-
-
-class LayersDifferError(ValueError):
-    """Two streams are not alike enough to be layers of one."""
 
 
 def merged_parameters(colour: bytes, alpha: bytes) -> bytes:
@@ -20,21 +21,27 @@ def merged_parameters(colour: bytes, alpha: bytes) -> bytes:
         colour, alpha: VPS, SPS and PPS of each, with start codes.
 
     Raises:
-        LayersDifferError: they are not the same, or not such as can be layers.
+        LayersDifferError: they are not the same but for the level, or not such as can be layers.
     """
-    # Numbers of SPS and PPS are shared by layers: equal ones must say the same.
-    if colour != alpha:
-        raise LayersDifferError("the encoders of colour and alpha have different parameters")
     try:
-        units = {unit.kind: unit for unit in split(colour)}
-        vps, sps, pps = (units[kind] for kind in (NalType.VPS, NalType.SPS, NalType.PPS))
+        # Numbers of SPS and PPS are shared by layers: equal ones must say the same.
+        vps, sps, pps = _common_sets(split(colour), split(alpha))
         vps = with_alpha_layer(vps, coded_picture(sps))
-    except KeyError as exc:
-        raise LayersDifferError(f"a stream has no parameter set of type {exc}") from exc
     except (ValueError, EOFError) as exc:
         raise LayersDifferError(f"a stream cannot have an alpha layer: {exc}") from exc
     layers = [unit.in_layer(layer) for unit in (sps, pps) for layer in (0, ALPHA_LAYER)]
     return joined([vps, *layers, alpha_channel_info()])
+
+
+def _common_sets(colour: list[NalUnit], alpha: list[NalUnit]) -> list[NalUnit]:
+    """VPS, SPS and PPS that describe both streams: the colour's, if alpha needs no higher level."""
+    sets = []
+    for kind in (NalType.VPS, NalType.SPS, NalType.PPS):
+        (ours,), (theirs,) = ([u for u in units if u.kind == kind] for units in (colour, alpha))
+        if without_level(ours) != without_level(theirs) or level(ours) < level(theirs):
+            raise LayersDifferError("the encoders of colour and alpha have different parameters")
+        sets.append(ours)
+    return sets
 
 
 def merged_picture(colour: bytes, alpha: bytes) -> bytes:
@@ -50,20 +57,14 @@ def merged_picture(colour: bytes, alpha: bytes) -> bytes:
     return joined([*base, *(unit.in_layer(ALPHA_LAYER) for unit in auxiliary)])
 
 
-def alone(stream: bytes, layer: int) -> bytes:
-    """The units of one layer as a stream of one layer, with its parameter sets.
+def alone(units: Iterable[NalUnit], layer: int) -> bytes:
+    """The units of one layer as a stream of one layer, with start codes.
 
-    The VPS is left as it is: decoders of one layer stop reading before its extension.
-
-    Args:
-        stream: units with start codes.
-        layer: 0, or that of alpha.
+    The VPS, which is of all layers, is left as it is: decoders of one layer stop reading before
+    its extension.
     """
-    units = split(stream)
     return joined(
-        unit.in_layer(0)
-        for unit in units
-        if unit.layer == layer or unit.kind == NalType.VPS
+        unit.in_layer(0) for unit in units if unit.layer == layer or unit.kind == NalType.VPS
     )
 
 

@@ -33,6 +33,31 @@ class CodedPicture:
     """Left, right, top and bottom of what is not shown, in chroma pixels."""
 
 
+# Where tier and level are in the payload, in bytes: for a bit rate of its own, each encoder finds
+# those that it needs.
+_TIER_BYTE = {NalType.VPS: 4, NalType.SPS: 1}
+_LEVEL_BYTE = {NalType.VPS: 15, NalType.SPS: 12}
+_TIER = 0x20
+
+
+def level(parameters: NalUnit) -> tuple[int, int]:
+    """Tier and level of a VPS or SPS, the higher the more it asks for; nothing of a PPS."""
+    if parameters.kind not in _LEVEL_BYTE:
+        return 0, 0
+    kind, payload = NalType(parameters.kind), parameters.payload
+    return payload[_TIER_BYTE[kind]] & _TIER, payload[_LEVEL_BYTE[kind]]
+
+
+def without_level(parameters: NalUnit) -> bytes:
+    """All else that a parameter set says."""
+    payload = bytearray(parameters.payload)
+    if parameters.kind in _LEVEL_BYTE:
+        kind = NalType(parameters.kind)
+        payload[_TIER_BYTE[kind]] &= ~_TIER
+        payload[_LEVEL_BYTE[kind]] = 0
+    return bytes(payload)
+
+
 def coded_picture(sps: NalUnit) -> CodedPicture:
     """What an SPS says of its pictures.
 
@@ -73,7 +98,7 @@ def with_alpha_layer(vps: NalUnit, picture: CodedPicture) -> NalUnit:
     _check_one_sub_layer(old.copy_to(new, 3))
     for size in (1, 16, _PROFILE_BITS):
         old.copy_to(new, size)
-    level = old.copy_to(new, _LEVEL_BITS)
+    level_idc = old.copy_to(new, _LEVEL_BITS)
     old.copy_to(new, 1)
     buffering = (old.copy_ue_to(new), old.copy_ue_to(new), old.copy_ue_to(new))
     _write_layer_sets(old, new)
@@ -82,7 +107,7 @@ def with_alpha_layer(vps: NalUnit, picture: CodedPicture) -> NalUnit:
         raise ValueError("the VPS has an extension")
     new.u(1, 1)
     new.align()
-    _write_extension(new, level, buffering, picture)
+    _write_extension(new, level_idc, buffering, picture)
     new.u(0, 1)  # no second extension
     new.trailing_bits()
     return NalUnit.of_payload(NalType.VPS, new.payload())
@@ -137,16 +162,16 @@ def _copy_timing(old: BitReader, new: BitWriter) -> None:
 
 
 def _write_extension(
-    new: BitWriter, level: int, buffering: tuple[int, int, int], picture: CodedPicture
+    new: BitWriter, level_idc: int, buffering: tuple[int, int, int], picture: CodedPicture
 ) -> None:
-    new.u(level, _LEVEL_BITS)  # of the base layer; its profile is that of the whole stream
+    new.u(level_idc, _LEVEL_BITS)  # of the base layer; its profile is that of the whole stream
     _write_what_the_layer_is(new)
     new.u(0, 1)  # rates of layers are not given
     new.u(0, 1)  # nor which of them may be referred to
     new.u(0, 1)  # nor that all references are active
     new.ue(2)  # three profiles and levels: of the whole, of the base layer, of the alpha layer,
     new.u(0, 1)  # which has the same profile
-    new.u(level, _LEVEL_BITS)
+    new.u(level_idc, _LEVEL_BITS)
     new.ue(0)  # no additional sets for output,
     new.u(0, 2)  # and of each set all layers are put out
     new.u(1, 2)  # the base layer has the second of the three,
