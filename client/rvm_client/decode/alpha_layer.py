@@ -1,6 +1,7 @@
 """HEVC with an alpha layer, by two decoders: PyAV leaves FFmpeg's own way to it closed."""
 
 from collections import deque
+from typing import cast
 
 import av
 import numpy as np
@@ -57,13 +58,11 @@ class AlphaLayerDecoder:
             both.append(_with_alpha(*(frames.popleft() for frames in self._waiting)))
         return both
 
-    def _alpha_of(
-        self, packet: "av.Packet[VideoStream] | None"
-    ) -> "av.Packet[VideoStream] | None":
+    def _alpha_of(self, packet: "av.Packet[VideoStream] | None") -> "av.Packet[VideoStream] | None":
         if packet is None or not packet.size:
             return packet
         units = self._configuration.split(bytes(packet))
-        alpha: av.Packet[VideoStream] = av.Packet(alone(units, ALPHA_LAYER))
+        alpha = cast("av.Packet[VideoStream]", av.Packet(alone(units, ALPHA_LAYER)))
         alpha.pts, alpha.dts, alpha.time_base = packet.pts, packet.dts, packet.time_base
         return alpha
 

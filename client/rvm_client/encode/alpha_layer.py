@@ -10,14 +10,14 @@ busy already.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from rvm_client.errors import LayersDifferError
-from rvm_client.hevc import merged_parameters, merged_picture
+from rvm_client.hevc import merged_parameters, merged_picture, reorder_delay
 from rvm_client.pixels import plane_rows
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
@@ -57,10 +57,13 @@ class AlphaLayerEncoder:
         for context in (colour, alpha):
             context.open()
         colour.extradata = merged_parameters(colour.extradata or b"", alpha.extradata or b"")
+        self._clock = _DecodingClock(colour, reorder_delay(colour.extradata))
         self._waiting: tuple[deque[VideoPacket], deque[VideoPacket]] = (deque(), deque())
 
     def encode(self, frame: av.VideoFrame | None) -> list[VideoPacket]:
         """Take the next frame, and give what is ready; None: there are no more frames."""
+        if frame is not None:
+            self._clock.presents(frame)
         self._waiting[0].extend(self._colour.encode(frame and _colour_of(frame)))
         self._waiting[1].extend(self._alpha.encode(frame and _alpha_of(frame)))
         packets = list(self._merged())
@@ -70,16 +73,42 @@ class AlphaLayerEncoder:
 
     def _merged(self) -> Iterator[VideoPacket]:
         while all(self._waiting):
-            yield _merged(*(packets.popleft() for packets in self._waiting))
+            packet = _merged(*(packets.popleft() for packets in self._waiting))
+            packet.dts = self._clock.next_dts()
+            yield packet
+
+
+class _DecodingClock:
+    """When pictures are decoded: as long before they are shown as reordering takes.
+
+    x265 has times of its own, which are none in a video that is over before the first picture
+    comes out.
+    """
+
+    def __init__(self, context: VideoCodecContext, delay_pictures: int) -> None:
+        self._delay = delay_pictures
+        self._step = max(1, round(1 / (context.framerate * context.time_base)))
+        self._times: deque[int] = deque()
+
+    def presents(self, frame: av.VideoFrame) -> None:
+        """The next frame in order of presentation."""
+        assert frame.pts is not None
+        if not self._times and self._delay:
+            self._times.extend(frame.pts - self._step * n for n in range(self._delay, 0, -1))
+            self._delay = 0
+        self._times.append(frame.pts)
+
+    def next_dts(self) -> int:
+        """The time of the next packet in order of decoding."""
+        return self._times.popleft()
 
 
 def _merged(colour: VideoPacket, alpha: VideoPacket) -> VideoPacket:
     """The packet of colour, with the picture of alpha in it, too."""
-    facts = [(p.pts, p.dts, p.is_keyframe) for p in (colour, alpha)]
-    if facts[0] != facts[1]:
+    if (colour.pts, colour.is_keyframe) != (alpha.pts, alpha.is_keyframe):
         raise LayersDifferError("pictures of colour and alpha come in different orders")
-    both: VideoPacket = av.Packet(merged_picture(bytes(colour), bytes(alpha)))
-    both.pts, both.dts, both.time_base = colour.pts, colour.dts, colour.time_base
+    both = cast("VideoPacket", av.Packet(merged_picture(bytes(colour), bytes(alpha))))
+    both.pts, both.time_base = colour.pts, colour.time_base
     both.duration, both.is_keyframe = colour.duration or 0, colour.is_keyframe
     return both
 

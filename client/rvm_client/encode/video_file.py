@@ -8,8 +8,8 @@ from typing import Protocol
 
 import av
 import av.error
-from av.container import OutputContainer
 from av.codec.context import Flags
+from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 

@@ -9,8 +9,9 @@ from rvm_client.hevc.parameter_sets import (
     alpha_channel_info,
     coded_picture,
     level,
-    without_level,
+    reordered_pictures,
     with_alpha_layer,
+    without_level,
 )
 
 
@@ -42,6 +43,12 @@ def _common_sets(colour: list[NalUnit], alpha: list[NalUnit]) -> list[NalUnit]:
             raise LayersDifferError("the encoders of colour and alpha have different parameters")
         sets.append(ours)
     return sets
+
+
+def reorder_delay(parameters: bytes) -> int:
+    """How many pictures a decoder has to have before it can show the first one."""
+    (vps,) = (unit for unit in split(parameters) if unit.kind == NalType.VPS)
+    return reordered_pictures(vps)
 
 
 def merged_picture(colour: bytes, alpha: bytes) -> bytes:

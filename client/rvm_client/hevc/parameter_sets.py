@@ -13,6 +13,8 @@ ALPHA_LAYER = 1
 
 _PROFILE_BITS = 88
 _LEVEL_BITS = 8
+_BEFORE_BUFFERING_BITS = 4 + 2 + 6 + 3 + 1 + 16 + _PROFILE_BITS + _LEVEL_BITS + 1
+"""Of a VPS with one sub-layer."""
 _AUXILIARY = 3
 """The bit of the scalability mask that stands for auxiliary pictures (table F.1)."""
 _AUX_ALPHA = 1
@@ -81,6 +83,14 @@ def coded_picture(sps: NalUnit) -> CodedPicture:
     if (bits.ue(), bits.ue()) != (0, 0):
         raise ValueError("the pictures have more than 8 bits")
     return CodedPicture(width, height, window)
+
+
+def reordered_pictures(vps: NalUnit) -> int:
+    """How many pictures may come before one in decoding that come after it in presentation."""
+    bits = BitReader(vps.payload)
+    bits.u(_BEFORE_BUFFERING_BITS)
+    bits.ue()
+    return bits.ue()
 
 
 def with_alpha_layer(vps: NalUnit, picture: CodedPicture) -> NalUnit:
