@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 
 class FileRole(str, Enum):
@@ -12,6 +13,31 @@ class FileRole(str, Enum):
     """The alpha matte, beside an output without alpha."""
     PREVIEW = "preview"
     """One picture."""
+    HEVC = "hevc"
+    """The same for Safari, beside an output for other browsers."""
+    POSTER = "poster"
+    """What a player shows before the video begins."""
+    PAGE = "page"
+    """HTML that shows the files beside it."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """What a file of a result is."""
+
+    suffix: str
+    content_type: str
+
+
+# What is of another kind than the output.
+_PARTS = {
+    FileRole.PREVIEW: FilePart(".jpg", "image/jpeg"),
+    FileRole.HEVC: FilePart(".mov", "video/quicktime"),
+    FileRole.POSTER: FilePart(".webp", "image/webp"),
+    FileRole.PAGE: FilePart(".html", "text/html"),
+}
+# Those that would be taken for the output otherwise, or for a file of another one.
+_ENDINGS = {FileRole.MATTE: ".matte", FileRole.PREVIEW: ".preview"}
 
 
 class OutputType(str, Enum):
@@ -31,6 +57,8 @@ class OutputType(str, Enum):
     """Two H.264 MP4 files: the straight foreground colour, and the matte."""
     PNG_SEQUENCE = "png_sequence"
     """A zip file of RGBA PNG pictures with straight alpha."""
+    AUTO_WEB = "auto_web"
+    """What a web page needs: `ALPHA` and `ALPHA_HEVC`, a poster, and the HTML."""
 
     @property
     def facts(self) -> "OutputFacts":
@@ -41,6 +69,21 @@ class OutputType(str, Enum):
     def suffix(self) -> str:
         """The file name suffix of the container."""
         return self.facts.suffix
+
+    def beside(self, output: Path, role: FileRole) -> Path:
+        """Where the file with another role lies: beside the output, with its name."""
+        return output.with_name(f"{output.stem}{self.ending(role)}")
+
+    def ending(self, role: FileRole) -> str:
+        """What follows the name that a result's files share."""
+        return _ENDINGS.get(role, "") + self._part(role).suffix
+
+    def content_type(self, role: FileRole) -> str:
+        """The media type of the file with the role."""
+        return self._part(role).content_type
+
+    def _part(self, role: FileRole) -> FilePart:
+        return _PARTS.get(role) or FilePart(self.facts.suffix, self.facts.content_type)
 
 
 @dataclass(frozen=True)
@@ -130,5 +173,13 @@ _FACTS = {
         keeps_alpha=True,
         has_sound=False,
         aliases=("png",),
+    ),
+    OutputType.AUTO_WEB: OutputFacts(
+        ".webm",
+        "video/webm",
+        keeps_alpha=True,
+        roles=(FileRole.OUTPUT, FileRole.HEVC, FileRole.POSTER, FileRole.PAGE),
+        aliases=("web",),
+        format_name="web",
     ),
 }

@@ -35,7 +35,7 @@ from rvm_client.decode.geometry import geometry, orientation
 from rvm_client.decode.nvdec import HardwareError, Planar
 from rvm_client.decode.rgb import rgb_pictures
 from rvm_client.encode import VIDEO_FORMATS, open_writer
-from rvm_client.encode.formats import NVENC, HardwareEncoder, VideoFormat
+from rvm_client.encode.formats import HEVC_NVENC, NVENC, HardwareEncoder, VideoFormat
 from rvm_client.encode.video_file import VideoFile
 from rvm_client.encode.yuv import yuv_frame
 from rvm_client.errors import HardwareEncoderError
@@ -293,12 +293,15 @@ QUALITY = [
 ]
 
 
+@pytest.mark.parametrize("encoder", [NVENC, HEVC_NVENC], ids=lambda encoder: encoder.codec)
 @pytest.mark.parametrize("options", QUALITY)
-def test_nvenc_knows_its_options(options: MatteOptions) -> None:
-    context = CodecContext.create(NVENC.codec, "w")
+def test_nvenc_knows_its_options(options: MatteOptions, encoder: HardwareEncoder) -> None:
+    context = CodecContext.create(encoder.codec, "w")
     known = {o.name: o for o in context.supported_options.private}
-    chosen = NVENC.options_for(options)
+    chosen = encoder.options_for(options)
     assert chosen.pop("b", "") in ("", "3000000")
+    # FFmpeg's own, of all its encoders.
+    assert (chosen.pop("bf", "0"), chosen.pop("g", "120")) == ("0", "120")
     for name, value in chosen.items():
         option = known[name]
         if option.choices:

@@ -59,7 +59,8 @@ class Bits:
     def ue(self) -> int:
         start = self.text.index("1", self.at)
         zeros, self.at = start - self.at, start + 1
-        return 2**zeros - 1 + self.u(zeros)
+        value: int = 2**zeros - 1 + self.u(zeros)
+        return value
 
     def assert_trailing(self) -> None:
         """rbsp_trailing_bits, and nothing behind."""

@@ -64,6 +64,7 @@ def matte_video(
         OutOfMemoryError: the memory of this machine ran out.
     """
     options, notes = _with_served_model(options, model)
+    asked, options = options, options.unfolded(Path(target))
     run = Run(
         Path(source),
         Path(target),
@@ -79,7 +80,7 @@ def matte_video(
     )
     with naming_want_of_memory():
         try:
-            return run.matte()
+            return run.matte().folded(asked.output_type)
         except HardwareEncoderError as exc:
             say_once(f"A video is matted again, with codecs in software: {exc}")
             again = replace(run, limits=run.limits.in_software())
@@ -88,7 +89,7 @@ def matte_video(
                 raise
             one_by_one = replace(options, frames_per_request=1)
             again = replace(run, options=one_by_one, notes=(*notes, _LESS_MEMORY))
-        return again.matte()
+        return again.matte().folded(asked.output_type)
 
 
 def jobs_at_once(settings: Settings, model: MattingModel) -> int:

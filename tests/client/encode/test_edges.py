@@ -175,6 +175,8 @@ LAYOUTS: dict[str, PixelLayout] = {"RGB": RGB, "planes": I420(yuv_to_rgb(1, full
         (OutputType.ALPHA, "RGB", 8),
         (OutputType.ALPHA, "planes", 8),
         (OutputType.ALPHA_PRORES, "RGB", 1),
+        (OutputType.ALPHA_HEVC, "RGB", 8),
+        (OutputType.ALPHA_HEVC, "planes", 8),
     ],
 )
 def test_no_halo_over_any_background(
