@@ -247,18 +247,29 @@ def write(path: Path, output_type: OutputType, hardware: Hardware) -> tuple[list
 
 
 @pytest.mark.parametrize(
-    "output_type",
-    [OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE],
+    ("output_type", "encoder", "on_gpu"),
+    [
+        (OutputType.GREENSCREEN, "libx264", "h264_nvenc"),
+        (OutputType.MATTE, "libx264", "h264_nvenc"),
+        (OutputType.FOREGROUND_AND_MATTE, "libx264", "h264_nvenc"),
+        (OutputType.ALPHA_HEVC, "libx265", "hevc_nvenc"),
+    ],
 )
 def test_what_no_gpu_encodes_is_encoded_by_software(
-    tmp_path: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture, output_type: OutputType
+    tmp_path: Path,
+    gpu: Hardware,
+    caplog: pytest.LogCaptureFixture,
+    output_type: OutputType,
+    encoder: str,
+    on_gpu: str,
 ) -> None:
-    by_software = write(tmp_path / "software" / "out.mp4", output_type, Hardware())
-    assert write(tmp_path / "gpu" / "out.mp4", output_type, gpu) == by_software
-    assert by_software[1] == "libx264"
+    name = f"out{output_type.suffix}"
+    by_software = write(tmp_path / "software" / name, output_type, Hardware())
+    assert write(tmp_path / "gpu" / name, output_type, gpu) == by_software
+    assert by_software[1] == encoder
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "A video is encoded by libx264 and not by h264_nvenc: " in caplog.text
-    frames = list(read_frames(tmp_path / "gpu" / "out.mp4"))
+    assert f"A video is encoded by {encoder} and not by {on_gpu}: " in caplog.text
+    frames = list(read_frames(tmp_path / "gpu" / name))
     assert len(frames) == 12
     if output_type is not OutputType.MATTE:
         assert [read_index(to_rgb(frame)) for frame in frames] == list(range(12))

@@ -37,6 +37,8 @@ def test_defaults() -> None:
         ("alpha_hevc", OutputType.ALPHA_HEVC),
         ("hevc", OutputType.ALPHA_HEVC),
         ("safari", OutputType.ALPHA_HEVC),
+        ("auto_web", OutputType.AUTO_WEB),
+        ("web", OutputType.AUTO_WEB),
         ("matte", OutputType.MATTE),
         ("foreground_and_matte", OutputType.FOREGROUND_AND_MATTE),
         ("png_sequence", OutputType.PNG_SEQUENCE),

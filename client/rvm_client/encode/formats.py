@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import av
 
@@ -30,6 +31,7 @@ class HardwareEncoder:
 class VideoFormat:
     """One container with one video codec in it."""
 
+    crf_option: ClassVar[str] = "crf"
     container: str
     codec: str
     pix_fmt: str
@@ -59,7 +61,7 @@ class VideoFormat:
 
     def options_for(self, options: MatteOptions) -> dict[str, str]:
         """The encoder's options, as FFmpeg names them."""
-        return _chosen(self.codec_options, self.quality_options, "crf", options)
+        return _chosen(self.codec_options, self.quality_options, self.crf_option, options)
 
 
 def _chosen(

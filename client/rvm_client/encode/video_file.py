@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
-from rvm_client.encode.alpha_layer import AlphaLayerEncoder, VideoPacket, shared_bit_rate
+from rvm_client.encode.alpha_layer import AlphaLayerEncoder, VideoPacket, layer_options
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.encode.segments import SegmentEncoder, frame_bytes, plan_segments
@@ -117,7 +117,8 @@ class VideoFile(OutputFile):
         self.encoder = encoder.codec
         options = encoder.options_for(self._options)
         if self._format.has_alpha_layer:
-            self._encode_frame = self._begin_layers(encoder.codec, *shared_bit_rate(options))
+            layers = layer_options(options, encoder.crf_option)
+            self._encode_frame = self._begin_layers(encoder.codec, *layers)
         else:
             self._stream = self._add_stream(self._container, encoder.codec, options)
             self._encode_frame = self._stream.encode

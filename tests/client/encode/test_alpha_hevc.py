@@ -14,7 +14,12 @@ from tests.support.hevc_reader import layer_frames, packets, read_sps, read_vps
 
 from rvm_client.decode import VideoReader, read_rgba_at
 from rvm_client.encode import open_writer
-from rvm_client.frames import MatteChunk, VideoInfo
+from rvm_client.encode.formats import HEVC_ALPHA, HardwareEncoder
+from rvm_client.encode.video_file import VideoFile
+from rvm_client.encode.yuv import yuva420_frame
+from rvm_client.errors import HardwareEncoderError
+from rvm_client.frames import MatteChunk, Picture, VideoInfo
+from rvm_client.machine import Hardware, say_once
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import UInt8Array
@@ -213,6 +218,50 @@ def test_the_layers_agree_whatever_the_quality(tmp_path: Path, options: MatteOpt
     for frame, alpha in zip(layer_frames(path, 1), chunk.pha, strict=True):
         assert np.abs(luma(frame).astype(int) - alpha).mean() < 4
     read_vps(hevc_reader.hvcc(path)[0][0])
+
+
+# Stand for GPUs: one whose parameters say something else, one that begins anew at cuts.
+OTHER = HardwareEncoder("libx264", {}, {}, "crf")
+CUTS = HardwareEncoder(
+    "libx265", {"preset": "ultrafast", "x265-params": "scenecut=40:log-level=error"}, {}, "crf"
+)
+
+
+def on_gpu(path: Path, encoder: HardwareEncoder, software: str = "libx265") -> VideoFile:
+    device = path.parent / "nvidiactl"
+    device.touch()
+    format_ = replace(HEVC_ALPHA, hardware=encoder, codec=software)
+
+    def make_frame(picture: Picture) -> av.VideoFrame:
+        return yuva420_frame(picture.fgr, picture.pha)
+
+    return VideoFile(path, format_, make_frame, video_info(160, 96), HEVC, Hardware(path.parent))
+
+
+def test_a_gpu_whose_layers_cannot_be_one_stream_leaves_it_to_software(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    say_once.cache_clear()
+    file = on_gpu(tmp_path / "out.mov", OTHER)
+    file.open()
+    assert file.encoder == "libx265"
+    assert "A video is encoded by libx265 and not by libx264: " in caplog.text
+    file.discard()
+
+
+def test_a_gpu_whose_layers_part_on_the_way_is_given_up(tmp_path: Path) -> None:
+    chunk = moving(60)
+    file = on_gpu(tmp_path / "out.mov", CUTS, software="hevc_nvenc")
+    file.open()
+
+    def write_all() -> None:
+        for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
+            file.write(Picture(fgr, pha, pts, 0.0))
+        file.finish()
+
+    with pytest.raises(HardwareEncoderError, match="pictures of colour and alpha"):
+        write_all()
+    file.discard()
 
 
 def test_pixels_that_are_not_square_are_said(tmp_path: Path) -> None:
