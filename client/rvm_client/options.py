@@ -97,9 +97,9 @@ class MatteOptions:
     max_height_pixels: int | None = None
     """Scale down to fit; never up."""
     crf: int | None = None
-    """Constant quality of the H.264 or VP9 encoder; None: what fits the output type."""
+    """Constant quality of the H.264, HEVC or VP9 encoder; None: what fits the output type."""
     bitrate_bits_per_second: int | None = None
-    """Average bit rate of the H.264 or VP9 encoder, in place of constant quality."""
+    """Average bit rate of the H.264, HEVC or VP9 encoder, in place of constant quality."""
     preview: Path | None = None
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
     poster: Path | None = None
