@@ -38,6 +38,7 @@ from rvm_client.batch import find_sources
 from rvm_client.cli.flags import row_flags
 from rvm_client.errors import UsageError
 from rvm_client.job import parse_job
+from rvm_client.web_video import WebVideo
 from rvm_export.verify.goldens import INT8_CASES
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -52,8 +53,8 @@ WORKER = ["python", "-m", "rvm_client.worker"]
 MODULES = {"examples.live": live, "bench.scale": scale}
 # Of the system; what they get is not ours.
 SYSTEM = {
-    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "source",
-    "tail", "umask",
+    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "python3",
+    "source", "tail", "umask",
 }  # fmt: skip
 
 
@@ -140,6 +141,11 @@ def check_command(words: list[str]) -> None:
         parse_flags(ray, arguments)
     else:
         assert program in SYSTEM
+
+
+def test_the_page_s_element_is_that_of_the_docs() -> None:
+    text = checked_block("test_the_page_s_element_is_that_of_the_docs").text
+    assert text.strip() == WebVideo("web.webm", "web.mov", "web.webp", 1280, 720).element
 
 
 def known_variables() -> set[str]:

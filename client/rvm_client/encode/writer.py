@@ -17,6 +17,7 @@ from rvm_client.encode.parts import JoinedFile, PartFile
 from rvm_client.encode.png_sequence import PngSequence
 from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
+from rvm_client.encode.web_page import Poster, WebPage
 from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.machine import Hardware
@@ -124,12 +125,17 @@ def open_writer(
         also_sounds: the same for the further results; a sound belongs to one file.
         jobs_at_once: results that are written at the same time, and share cores and memory.
     """
+    options = options.unfolded(target)
     frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
     makers = frames_of.frame_makers(backdrop or ColourBackdrop(GREEN))
     maker = _FileMaker(info, hardware or Hardware(), makers, jobs_at_once)
     files = maker.files(target, options, sound)
     if options.preview is not None:
         files[FileRole.PREVIEW] = Preview(options.preview, info)
+    if options.poster is not None:
+        files[FileRole.POSTER] = Poster(options.poster, info)
+    if options.page is not None:
+        files[FileRole.PAGE] = WebPage(options.page, target, info)
     also = {
         result.output_type: maker.files(
             result.target, options.alone(result), (also_sounds or {}).get(result.output_type)
@@ -237,7 +243,7 @@ def _paths(files: Mapping[FileRole, OutputFile]) -> dict[FileRole, Path]:
 
 def matte_path(target: Path) -> Path:
     """Where the matte of `foreground_and_matte` lies: x.matte.mp4 beside x.mp4."""
-    return target.with_suffix(f".matte{target.suffix}")
+    return OutputType.FOREGROUND_AND_MATTE.beside(target, FileRole.MATTE)
 
 
 def check_output_path(path: Path, output_type: OutputType) -> None:

@@ -309,3 +309,11 @@ def test_a_key_is_in_no_message(server: RunPodApiServer) -> None:
 def test_roles_of_a_result() -> None:
     item = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.FOREGROUND_AND_MATTE), name="a")
     assert item.file_names == {FileRole.OUTPUT: "a.mp4", FileRole.MATTE: "a.matte.mp4"}
+    web = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.AUTO_WEB), name="a", preview=True)
+    assert web.file_names == {
+        FileRole.OUTPUT: "a.webm",
+        FileRole.HEVC: "a.mov",
+        FileRole.POSTER: "a.webp",
+        FileRole.PAGE: "a.html",
+        FileRole.PREVIEW: "a.preview.jpg",
+    }
