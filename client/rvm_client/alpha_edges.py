@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from rvm_client.errors import UsageError
+from rvm_client.subject import shown_text
 
 SHRINK_BOUNDS_PIXELS = (-16.0, 16.0)
 FEATHER_BOUNDS_PIXELS = (0.0, 32.0)
@@ -42,6 +43,12 @@ class Edges:
                 "second"
             )
 
+    @property
+    def may_recolour(self) -> bool:
+        """Colours change, too: a tint is taken off, or alpha may grow."""
+        grows = self.shrink_pixels < 0 or self.feather_pixels > 0 or self.levels[1] < 1
+        return grows or self.despill > 0
+
 
 def parse_edges(text: str) -> Edges:
     """What a text means: see EDGES_FORMS.
@@ -55,7 +62,7 @@ def parse_edges(text: str) -> Edges:
         pattern = rf"{_NUMBER}:{_NUMBER}" if name == "levels" else _NUMBER
         known = name in ("shrink", "feather", "despill", "levels")
         if not known or name in found or not re.fullmatch(pattern, value):
-            raise UsageError(f"edges is {text!r}; it must be {EDGES_FORMS}")
+            raise UsageError(f"edges is {shown_text(text)}; it must be {EDGES_FORMS}")
         found[name] = value
     black, _, white = found.get("levels", "0:1").partition(":")
     return Edges(

@@ -21,6 +21,7 @@ MOST_BOXES = 16
 
 _BOX_NUMBERS = 4
 _LEAST_POINTS = 3
+_SHOWN_CHARACTERS = 80
 _ALL, _LARGEST = "all", "largest"
 
 
@@ -126,7 +127,9 @@ class Subject:
 
     def __post_init__(self) -> None:
         if len(self.exclude) > MOST_BOXES:
-            raise UsageError(f"exclude has {len(self.exclude)} boxes; it must be {MOST_BOXES} at most")
+            raise UsageError(
+                f"exclude has {len(self.exclude)} boxes; it must be {MOST_BOXES} at most"
+            )
         for box in self.exclude:
             Outline(tuple(box), is_box=True)
 
@@ -164,7 +167,7 @@ def parse_exclude(text: str) -> tuple[Box, ...]:
     for part in text.split(";"):
         numbers = _numbers(part)
         if numbers is None or len(numbers) != _BOX_NUMBERS:
-            raise UsageError(f"exclude is {text!r}; it must be {EXCLUDE_FORMS}")
+            raise UsageError(f"exclude is {shown_text(text)}; it must be {EXCLUDE_FORMS}")
         left, top, right, bottom = numbers
         boxes.append((left, top, right, bottom))
     return tuple(boxes)
@@ -173,6 +176,13 @@ def parse_exclude(text: str) -> tuple[Box, ...]:
 def exclude_text(boxes: Iterable[Box]) -> str:
     """Boxes as `parse_exclude` reads them."""
     return ";".join(map(numbers_text, boxes))
+
+
+def shown_text(text: str) -> str:
+    """A text in a message: cut short, and only where it cannot be a URL with a secret."""
+    if not re.fullmatch(r"[\w.,:;@+= -]*", text):
+        return "no such text"
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "...")
 
 
 def numbers_text(numbers: Iterable[float]) -> str:
@@ -191,14 +201,14 @@ def _region_text(region: Region) -> str:
 def _parse_region(given: str, text: str) -> Region:
     kind, _, places = given.partition(":")
     if kind not in ("box", "polygon"):
-        raise UsageError(f"subject is {text!r}; it must be {SUBJECT_FORMS}")
+        raise UsageError(f"subject is {shown_text(text)}; it must be {SUBJECT_FORMS}")
     keys = []
     parts = places.split(";")
     for part in parts:
         numbers, seconds = (_numbers(side) for side in (*part.split("@", 1), "0")[:2])
         timed = "@" in part or len(parts) == 1
         if numbers is None or seconds is None or len(seconds) != 1 or not timed:
-            raise UsageError(f"subject is {text!r}; it must be {SUBJECT_FORMS}")
+            raise UsageError(f"subject is {shown_text(text)}; it must be {SUBJECT_FORMS}")
         keys.append(Key(seconds[0], Outline(tuple(numbers), kind == "box")))
     return Region(tuple(keys))
 

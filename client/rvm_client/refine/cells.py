@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float32]
 # Of the shorter side of a picture. At 1080p a cell has 8x8 pixels: about an arm's width.
 _SHORT_SIDE_CELLS = 128
 # Pixels of a cell that its colour is taken from, across and down.
-_TAPS = 4
+_TAPS = 2
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,17 @@ def cells_of(fgr: UInt8Array, pha: UInt8Array, layout: PixelLayout) -> Cells:
     alpha = np.asarray(Image.fromarray(pha).reduce(size))
 
     def sample() -> FloatArray:
-        rows, columns = (_taps(count, size) for count in pha.shape)
-        colours = layout.rgb_at(fgr, rows.ravel(), columns.ravel()).astype(np.float32)
-        shape = (len(rows), rows.shape[1], len(columns), columns.shape[1], 3)
-        mean: FloatArray = colours.reshape(shape).mean(axis=(1, 3))
+        mean = np.zeros((*alpha.shape, 3), np.float32)
+        for rows in _taps(pha.shape[0], size):
+            for columns in _taps(pha.shape[1], size):
+                mean += layout.rgb_at(fgr, rows, columns)
+        mean /= _TAPS**2
         return mean
 
     return Cells(alpha, sample)
 
 
-def _taps(count: int, size: int) -> npt.NDArray[np.intp]:
-    """Some pixels of each cell along one side, [cells,taps]."""
-    taps = min(_TAPS, size)
-    begins = np.arange(0, count, size)
-    offsets = (np.arange(taps) * 2 + 1) * size // (2 * taps)
-    pixels: npt.NDArray[np.intp] = np.minimum(begins[:, np.newaxis] + offsets, count - 1)
-    return pixels
+def _taps(count: int, size: int) -> list[npt.NDArray[np.intp]]:
+    """Some pixels of each cell along one side: those of all cells at once."""
+    offsets = [(2 * tap + 1) * size // (2 * _TAPS) for tap in range(_TAPS)]
+    return [np.minimum(np.arange(0, count, size) + offset, count - 1) for offset in offsets]

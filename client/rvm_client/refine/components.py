@@ -4,9 +4,12 @@ The pictures here are grids of cells, some ten thousand of them, so that runs of
 as fast as a library made for whole pictures, and nothing more has to be installed.
 """
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
+Cell = TypeVar("Cell", bound=np.generic)
 BoolArray = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
 """[H,W]: 0 where there is nothing, else the number of what is there."""
@@ -46,8 +49,7 @@ def spread(seeds: Labels, into: BoolArray) -> Labels:
 
 def widened(mask: BoolArray) -> BoolArray:
     """The cells of [H,W] that are True, and the eight around each."""
-    grown: BoolArray = _highest_around(mask)
-    return grown
+    return _highest_around(mask)
 
 
 def _contacts(
@@ -81,11 +83,9 @@ def _numbered(roots: npt.NDArray[np.intp]) -> Labels:
     return numbers.astype(np.int32) + 1
 
 
-def _highest_around(cells: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _highest_around(cells: npt.NDArray[Cell]) -> npt.NDArray[Cell]:
     """The highest of the nine cells around and at each of [H,W]."""
     grown = np.pad(cells, 1)
     rows = np.maximum(np.maximum(grown[:-2], grown[1:-1]), grown[2:])
-    highest: npt.NDArray[np.generic] = np.maximum(
-        np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]
-    )
+    highest: npt.NDArray[Cell] = np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
     return highest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rvm_client.pixels import LUMA_WEIGHTS, Rgb, PixelLayout, UInt8Array, planes
+from rvm_client.pixels import LUMA_WEIGHTS, RGB, PixelLayout, UInt8Array, planes
 from rvm_client.refine.edges import shrunk
 from rvm_client.refine.own_colours import own_colours
 from rvm_client.refine.tiles import OPAQUE, Tiles
@@ -34,7 +34,8 @@ class _Change:
 
     def in_chroma(self) -> "_Change":
         """For planes of half the size."""
-        return _Change(_of_fours(self.tint), _of_fours(self.gained), np.floor(_of_fours(self.unmixed)))
+        tint, gained, unmixed = map(_of_fours, (self.tint, self.gained, self.unmixed))
+        return _Change(tint, gained, np.floor(unmixed))
 
 
 def recolour(
@@ -67,6 +68,9 @@ def recolour(
         strength: 0 to 1.
         layout: how `fgr` lies.
     """
+    tiles = tiles.those(
+        (tiles.taken(new) > 0).any(axis=(1, 2)) & (tiles.taken(old) < OPAQUE).any(axis=(1, 2))
+    )
     around = tiles.and_those_beside
     least = shrunk(around.taken(old, margin=_MIXED_PIXELS), _MIXED_PIXELS)
     unmixed = (least == OPAQUE).astype(np.float32)
@@ -77,7 +81,7 @@ def recolour(
     tint = np.float32(strength) * np.minimum(1, _SLOPE * mixed)
     gained = np.maximum(after - before, 0) / np.maximum(after, 1)
     change = _Change(tint, gained, unmixed)
-    if isinstance(layout, Rgb):
+    if layout == RGB:
         _recolour_rgb(fgr, tiles, around, change)
     else:
         _recolour_planes(fgr, tiles, around, change)
@@ -108,7 +112,8 @@ def _recolour_planes(fgr: UInt8Array, tiles: Tiles, around: Tiles, change: _Chan
     change, scale = change.in_chroma(), _CHROMA_SCALE
     if not change.unmixed.any():
         return
-    for plane, own in zip(chroma, own_colours([*chroma], tiles, around, change.unmixed, scale)):
+    found = own_colours([*chroma], tiles, around, change.unmixed, scale)
+    for plane, own in zip(chroma, found, strict=True):
         colour = tiles.taken(plane, scale=scale).astype(np.float32)
         colour += change.gained * (own - colour)
         tiles.put(plane, _rounded(colour + change.tint * (own - colour)), scale)

@@ -99,7 +99,7 @@ def feather_margin(pixels: float) -> int:
 def _weighted(lines: FloatArray, weights: FloatArray) -> FloatArray:
     """[N,H-len(weights)+1,W]: sums down the columns."""
     height = lines.shape[1] - len(weights) + 1
-    total = lines[:, :height] * weights[0]
+    total: FloatArray = lines[:, :height] * weights[0]
     for offset, weight in enumerate(weights[1:], 1):
         total += lines[:, offset : offset + height] * weight
     return total

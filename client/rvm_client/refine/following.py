@@ -6,21 +6,16 @@ before. Where a part was several people before, they touch, and `touching` tells
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
-from rvm_client.refine.cells import Cells, FloatArray
+from rvm_client.refine.cells import Cells
 from rvm_client.refine.components import BoolArray, Labels, labelled, spread
+from rvm_client.refine.people import LEAST_CELLS, Parts, Person, in_common, part_of
 from rvm_client.refine.touching import Frame, looks_of, split
 
 # Half of the alpha: what is fainter connects nothing.
 _CORE_LEVEL = 128
-# What connects something small that is new to somebody.
-_SOFT_LEVEL = 32
-# Cells of the smallest part that counts.
-_LEAST_CELLS = 6
 # How long sizes are remembered, and how much larger than the subject somebody must have been.
 _MEMORY_SECONDS = 2.0
 _TAKEOVER = 1.5
@@ -39,56 +34,11 @@ _LOOKS_OF_A_FRAME = 0.1
 _FIRST = np.int32(2**31 - 1)
 
 
-@dataclass
-class _Person:
-    label: int
-    size: float
-    """Cells, smoothed over time."""
-    born_seconds: float
-    cells: int = 0
-    """In the last frame; 0 where it was not seen."""
-    looks: FloatArray = field(default_factory=lambda: looks_of(np.empty((0, 3), np.float32)))
-    """While it was seen alone; see `looks_of`."""
-    is_alone: bool = True
-    """It touches nobody in this frame."""
-    hidden_by: int = 0
-    """Behind whom it went out of sight; 0: it did not."""
-    apart_since_seconds: float | None = None
-    """It has been in two large parts since."""
-    drift: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))
-    """Of its moves while it touches somebody: see `split`."""
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The connected parts of one frame."""
-
-    core: Labels
-    """[h,w]: 1 to N."""
-    areas: list[int]
-    """Cells of each; those outside first."""
-    cells: Cells
-
-    @cached_property
-    def soft(self) -> Labels:
-        """[h,w]: the parts that are connected by fainter alpha, too; numbers of their own."""
-        return labelled(self.cells.alpha >= _SOFT_LEVEL)[0]
-
-    def looks(self, part: int) -> FloatArray:
-        """See `looks_of`."""
-        return looks_of(self.cells.colours[self.core == part])
-
-    def large(self) -> list[int]:
-        """Those that count, the largest first."""
-        counting = [p for p in range(1, len(self.areas)) if self.areas[p] >= _LEAST_CELLS]
-        return sorted(counting, key=lambda part: self.areas[part], reverse=True)
-
-
 class Following:
     """Says for each frame of a scene where its subject is: whoever is the largest over time."""
 
     def __init__(self) -> None:
-        self._people: dict[int, _Person] = {}
+        self._people: dict[int, Person] = {}
         self._before: Frame | None = None
         self._subject = 0
         self._last_label = 0
@@ -103,19 +53,21 @@ class Following:
         """
         core, count = labelled(cells.alpha >= _CORE_LEVEL)
         areas = np.bincount(core.ravel(), minlength=count + 1).tolist()
-        labels = self._recognised(_Parts(core, areas, cells), seconds)
+        labels = self._recognised(Parts(core, areas, cells), seconds)
         self._remember(labels, cells, seconds)
         seen = cells.alpha > 0
         nearest = spread(np.where(labels == self._subject, _FIRST, labels), seen)
         other: BoolArray = seen & (nearest != _FIRST)
         return other
 
-    def _recognised(self, parts: _Parts, seconds: float) -> Labels:
+    def _recognised(self, parts: Parts, seconds: float) -> Labels:
         """[h,w]: whose each cell of the core is; 0 where that is not known."""
         owners: dict[int, int] = {}
         touching: dict[int, list[int]] = {}
+        hands: set[int] = set()
         for part, claims in self._claims(parts).items():
             who = self._without_hands(claims, seconds)
+            hands |= {*claims} - {*who}
             if len(who) > 1:
                 touching[part] = who
             else:
@@ -130,10 +82,12 @@ class Following:
         labels = by_part[parts.core]
         for part, who in touching.items():
             self._tell_apart(part, who, parts, labels)
+        for label in hands - {*np.unique(labels).tolist()}:
+            del self._people[label]
         self._settle(labels, touching)
         return labels
 
-    def _claims(self, parts: _Parts) -> dict[int, list[int]]:
+    def _claims(self, parts: Parts) -> dict[int, list[int]]:
         """For each part that somebody was seen in before: who."""
         if self._before is None:
             return {}
@@ -163,33 +117,31 @@ class Following:
             if seconds - p.born_seconds >= _YOUNG_SECONDS or p.cells >= _SMALL * most
         ]
 
-    def _part(
-        self, touching: dict[int, list[int]], owners: dict[int, int], parts: _Parts
-    ) -> None:
+    def _part(self, touching: dict[int, list[int]], owners: dict[int, int], parts: Parts) -> None:
         """Two people who have two parts between them do not touch any more."""
         by_people: dict[tuple[int, ...], list[int]] = {}
         for part, who in touching.items():
             by_people.setdefault(tuple(sorted(who)), []).append(part)
-        for who, theirs in by_people.items():
+        for who_touched, theirs in by_people.items():
             theirs.sort(key=lambda part: parts.areas[part], reverse=True)
-            if len(who) != 2 or len(theirs) < 2:
+            if len(who_touched) != 2 or len(theirs) < 2:
                 continue
             main, second = theirs[:2]
             if parts.areas[second] < _SMALL * parts.areas[main]:
                 continue
-            one, other = (self._people[label] for label in who)
-            part_of_other = _part_of(other, one, main, second, parts)
+            one, other = (self._people[label] for label in who_touched)
+            part_of_other = part_of(other, one, main, second, parts)
             for part in (main, second):
                 del touching[part]
                 owners[part] = (other if part == part_of_other else one).label
 
     def _look_for_two(
-        self, person: _Person, parts: _Parts, owners: dict[int, int], seconds: float
+        self, person: Person, parts: Parts, owners: dict[int, int], seconds: float
     ) -> None:
         """In two large parts of one person: one who was hidden behind it, or was taken for it."""
         own = sorted((parts.areas[p], p) for p, who in owners.items() if who == person.label)
         since, person.apart_since_seconds = person.apart_since_seconds, None
-        if len(own) < 2 or own[-2][0] < _LEAST_CELLS:
+        if len(own) < 2 or own[-2][0] < LEAST_CELLS:
             return
         (area, second), (main_area, main) = own[-2:]
         hidden = [
@@ -199,7 +151,7 @@ class Following:
         ]
         if hidden:
             other = max(hidden, key=lambda p: p.size)
-            owners[_part_of(other, person, main, second, parts)] = other.label
+            owners[part_of(other, person, main, second, parts)] = other.label
             other.hidden_by = 0
         elif area >= _SMALL * main_area:
             person.apart_since_seconds = seconds if since is None else since
@@ -208,7 +160,7 @@ class Following:
 
     def _welcome(
         self,
-        parts: _Parts,
+        parts: Parts,
         owners: dict[int, int],
         touching: Mapping[int, list[int]],
         seconds: float,
@@ -220,7 +172,8 @@ class Following:
                 continue
             if not self._subject:
                 # A scene begins.
-                owners[part] = self._add(float(parts.areas[part]), -math.inf)
+                belongs_to = self._softly_joined(part, parts, owners)
+                owners[part] = belongs_to or self._add(float(parts.areas[part]), -math.inf)
             elif self._subject not in seen and self._may_be_subject(part, parts):
                 owners[part] = self._subject
                 self._people[self._subject].hidden_by = 0
@@ -229,11 +182,11 @@ class Following:
                 belongs_to = self._softly_joined(part, parts, owners)
                 owners[part] = belongs_to or self._add(0.0, seconds)
 
-    def _may_be_subject(self, part: int, parts: _Parts) -> bool:
+    def _may_be_subject(self, part: int, parts: Parts) -> bool:
         looks = self._people[self._subject].looks
-        return not looks.any() or _in_common(looks, parts.looks(part)) > _OTHER_LOOKS
+        return not looks.any() or in_common(looks, parts.looks(part)) > _OTHER_LOOKS
 
-    def _softly_joined(self, part: int, parts: _Parts, owners: Mapping[int, int]) -> int:
+    def _softly_joined(self, part: int, parts: Parts, owners: Mapping[int, int]) -> int:
         """Whose a small part is that fainter alpha leads to; 0: nobody's."""
         beside = np.unique(parts.core[parts.soft == parts.soft[parts.core == part][0]])
         size = {owners[p]: parts.areas[p] for p in beside.tolist() if p in owners}
@@ -242,10 +195,10 @@ class Following:
 
     def _add(self, size: float, born_seconds: float) -> int:
         self._last_label += 1
-        self._people[self._last_label] = _Person(self._last_label, size, born_seconds)
+        self._people[self._last_label] = Person(self._last_label, size, born_seconds)
         return self._last_label
 
-    def _tell_apart(self, part: int, who: list[int], parts: _Parts, labels: Labels) -> None:
+    def _tell_apart(self, part: int, who: list[int], parts: Parts, labels: Labels) -> None:
         """Fill a part of several people in."""
         assert self._before is not None
         # The subject last: it is the worse mistake to cut something of it away.
@@ -266,7 +219,8 @@ class Following:
                 person.drift = np.zeros(2, np.float32)
             if person.cells and person.label not in seen and self._before is not None:
                 who_is_there = np.bincount(labels[self._before.labels == person.label])
-                person.hidden_by = int(who_is_there[1:].argmax() + 1) if who_is_there[1:].any() else 0
+                who_is_there[0] = 0
+                person.hidden_by = int(who_is_there.argmax())
         hiding = {person.hidden_by for person in self._people.values()}
         for person in self._people.values():
             person.is_alone = person.label not in in_touch | hiding
@@ -279,7 +233,7 @@ class Following:
         for person in list(self._people.values()):
             person.cells = areas[person.label]
             person.size += (person.cells - person.size) * weight
-            is_gone = not person.cells and person.size < _LEAST_CELLS
+            is_gone = not person.cells and person.size < LEAST_CELLS
             if is_gone and person.label != self._subject:
                 del self._people[person.label]
         several = sum(1 for person in self._people.values() if person.cells) > 1
@@ -298,16 +252,3 @@ class Following:
         largest = max(self._people.values(), key=lambda person: person.size)
         if not self._subject or largest.size > _TAKEOVER * self._people[self._subject].size:
             self._subject = largest.label
-
-
-def _part_of(other: _Person, person: _Person, main: int, second: int, parts: _Parts) -> int:
-    """Which of two parts is that of `other` who was hidden, by the colours of both."""
-    looks = {part: parts.looks(part) for part in (main, second)}
-    straight = _in_common(looks[main], person.looks) + _in_common(looks[second], other.looks)
-    crossed = _in_common(looks[second], person.looks) + _in_common(looks[main], other.looks)
-    return second if straight >= crossed else main
-
-
-def _in_common(looks: FloatArray, others: FloatArray) -> float:
-    """0 to 1 (Swain and Ballard, Color Indexing, 1991)."""
-    return float(np.minimum(looks, others).sum())

@@ -1,7 +1,8 @@
 """The person's own colour beside and beyond the edge: that of the unmixed pixels nearby.
 
-It is found in cells of 8x8 pixels, the empty ones of which get what is nearest, coarser and coarser,
-by push and pull (Gortler et al., The Lumigraph, 1996), and is drawn smoothly between their centres.
+It is found in cells of 8x8 pixels, the empty ones of which get what is nearest, coarser and
+coarser, by push and pull (Gortler et al., The Lumigraph, 1996), and is drawn smoothly between
+their centres.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ def _summed(tiles: FloatArray) -> FloatArray:
     """Sums over the cells of each tile: [N,S,S] to [N,4,4]."""
     count, size, _ = tiles.shape
     cells = tiles.reshape(count, _CELLS, size // _CELLS, _CELLS, size // _CELLS)
-    return np.einsum("nyixj->nyx", cells)
+    sums: FloatArray = np.einsum("nyixj->nyx", cells)
+    return sums
 
 
 def _filled(sums: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Who and what is kept: the largest person, or what lies in a region."""
+"""Who and what of a matte is kept."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +11,33 @@ from rvm_client.pixels import UInt8Array
 from rvm_client.refine.cells import cell_pixels, cells_of
 from rvm_client.refine.components import BoolArray, widened
 from rvm_client.refine.following import Following
+from rvm_client.refine.region import Masks
+from rvm_client.refine.scaling import scaled
+from rvm_client.subject import Subject
 
 
-def largest_kept(mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
-    """The same with the alpha of the largest person alone; with a memory over the scene."""
+def in_place(
+    mattes: Iterator[MatteChunk], subject: Subject, info: VideoInfo, start_seconds: float
+) -> Iterator[MatteChunk]:
+    """The mattes with the alpha that the subject's region and boxes leave.
+
+    Args:
+        mattes: those of a video.
+        subject: what is kept.
+        info: of the video.
+        start_seconds: the time in the source of the video's first frame.
+    """
+    masks = Masks(subject, info.height_pixels, info.width_pixels)
+    for chunk in mattes:
+        times = ((pts - info.first_pts) * info.time_base + start_seconds for pts in chunk.pts)
+        frames = zip(chunk.pha, times, strict=True)
+        yield replace(
+            chunk, pha=np.stack([masks.at(float(time)).applied(pha) for pha, time in frames])
+        )
+
+
+def largest(mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
+    """The mattes with the alpha of the largest person alone. It remembers the scene so far."""
     following = Following()
     for chunk in mattes:
         if chunk.starts_scene:
@@ -25,17 +48,17 @@ def largest_kept(mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[Matt
             other = following.step(cells, float(pts * info.time_base))
             if other.any():
                 pha = chunk.pha.copy() if pha is chunk.pha else pha
-                drop(pha[index], cells.alpha > 0, other)
+                clear(pha[index], cells.alpha > 0, other)
         yield replace(chunk, pha=pha)
 
 
-def drop(pha: UInt8Array, seen: BoolArray, other: BoolArray) -> None:
-    """Clear the alpha of some cells, in place; towards kept ones it falls off over a cell.
+def clear(pha: UInt8Array, seen: BoolArray, other: BoolArray) -> None:
+    """Clear the alpha of some cells, in place; towards others that show it falls over a cell.
 
     Args:
         pha: [H,W] alpha.
-        seen: [h,w] cells with alpha.
-        other: [h,w] those to clear.
+        seen: [h,w] cells that show something.
+        other: [h,w] those of them to clear; at least one.
     """
     kept = seen & ~other
     weight = ~other & (widened(widened(kept)) | ~widened(other))
@@ -47,13 +70,5 @@ def drop(pha: UInt8Array, seen: BoolArray, other: BoolArray) -> None:
     grid = Image.fromarray(np.where(weight, np.uint8(255), np.uint8(0)))
     place = (left / size, top / size, right / size, bottom / size)
     share = grid.resize((right - left, bottom - top), Image.Resampling.BILINEAR, place)
-    scale(pha[top:bottom, left:right], np.asarray(share))
-
-
-def scale(pha: UInt8Array, share: UInt8Array) -> None:
-    """Multiply alpha by shares of 0 to 255, in place; rounded to nearest."""
-    value = np.multiply(pha, share, dtype=np.uint16)
-    value += np.uint16(128)
-    value += value >> np.uint16(8)
-    value >>= np.uint16(8)
-    np.copyto(pha, value, casting="unsafe")
+    part = pha[top:bottom, left:right]
+    part[...] = scaled(part, np.asarray(share))

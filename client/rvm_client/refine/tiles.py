@@ -1,4 +1,4 @@
-"""Those tiles of a picture that an edge runs through: the rest of it, most of it, stays as it is."""
+"""Those tiles of a picture that an edge runs through: the rest, most of it, stays as it is."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,12 @@ class Tiles:
         rows, columns = np.nonzero(self.chosen)
         return rows, columns
 
+    def those(self, wanted: BoolArray) -> "Tiles":
+        """Some of these: [N], in the order of `at`."""
+        chosen = self.chosen.copy()
+        chosen[self.at] = wanted
+        return Tiles(chosen)
+
     @property
     def and_those_beside(self) -> "Tiles":
         """These and the eight around each."""
@@ -41,12 +47,16 @@ class Tiles:
             scale: of the plane.
         """
         size = TILE_PIXELS // scale
-        around = np.arange(-margin, size + margin)
-        rows, columns = (
-            (at[:, np.newaxis] * size + around).clip(0, count - 1)
-            for at, count in zip(self.at, plane.shape, strict=True)
-        )
-        found: UInt8Array = plane[rows[:, :, np.newaxis], columns[:, np.newaxis, :]]
+        (height, width), side = plane.shape, size + 2 * margin
+        found = np.empty((len(self.at[0]), side, side), np.uint8)
+        # Slices, one by one: an index of all pixels takes several times as long.
+        for tile, row, column in zip(found, *(at * size - margin for at in self.at), strict=True):
+            if row >= 0 and column >= 0 and row + side <= height and column + side <= width:
+                tile[...] = plane[row : row + side, column : column + side]
+            else:
+                rows = np.arange(row, row + side).clip(0, height - 1)
+                columns = np.arange(column, column + side).clip(0, width - 1)
+                tile[...] = plane[rows[:, np.newaxis], columns]
         return found
 
     def put(self, plane: UInt8Array, tiles: UInt8Array, scale: int = 1) -> None:
@@ -71,6 +81,7 @@ def edge_tiles(pha: UInt8Array, reach_pixels: int) -> Tiles:
 
 
 def _per_tile(pha: UInt8Array, extreme: np.ufunc) -> UInt8Array:
-    rows, columns = (np.arange(0, count, TILE_PIXELS) for count in pha.shape)
-    across: UInt8Array = extreme.reduceat(extreme.reduceat(pha, rows, axis=0), columns, axis=1)
-    return across
+    tops, lefts = (range(0, count, TILE_PIXELS) for count in pha.shape)
+    bands = np.stack([extreme.reduce(pha[top : top + TILE_PIXELS], axis=0) for top in tops])
+    found: UInt8Array = extreme.reduceat(bands, lefts, axis=1)
+    return found

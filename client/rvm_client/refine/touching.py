@@ -148,7 +148,8 @@ def _shifted(cells: npt.NDArray[Cell], move: npt.NDArray[np.int64]) -> npt.NDArr
     height, width = cells.shape[:2]
     rows = (np.arange(height) - move[0]).clip(0, height - 1)
     columns = (np.arange(width) - move[1]).clip(0, width - 1)
-    return cells[rows[:, np.newaxis], columns]
+    moved: npt.NDArray[Cell] = cells[rows[:, np.newaxis], columns]
+    return moved
 
 
 def _blurred(cells: FloatArray) -> FloatArray:
