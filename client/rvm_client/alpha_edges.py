@@ -13,6 +13,10 @@ EDGES_FORMS = (
 )
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+_FORMS = {
+    **dict.fromkeys(("shrink", "feather", "despill"), _NUMBER),
+    "levels": f"{_NUMBER}:{_NUMBER}",
+}
 
 
 @dataclass(frozen=True)
@@ -43,34 +47,29 @@ class Edges:
                 "second"
             )
 
+    @classmethod
+    def parse(cls, text: str) -> "Edges":
+        """What a text means: see EDGES_FORMS.
+
+        Raises:
+            UsageError: nothing, or it says something twice.
+        """
+        found: dict[str, str] = {}
+        for part in text.split(","):
+            name, _, value = (side.strip() for side in part.partition("="))
+            pattern = _FORMS.get(name)
+            if name in found or pattern is None or not re.fullmatch(pattern, value):
+                raise UsageError(f"edges is {shown_text(text)}; it must be {EDGES_FORMS}")
+            found[name] = value
+        numbers = {name: float(found.get(name, 0)) for name in ("shrink", "feather", "despill")}
+        black, _, white = found.get("levels", "0:1").partition(":")
+        return cls(*numbers.values(), levels=(float(black), float(white)))
+
     @property
     def may_recolour(self) -> bool:
         """Colours change, too: a tint is taken off, or alpha may grow."""
         grows = self.shrink_pixels < 0 or self.feather_pixels > 0 or self.levels[1] < 1
         return grows or self.despill > 0
-
-
-def parse_edges(text: str) -> Edges:
-    """What a text means: see EDGES_FORMS.
-
-    Raises:
-        UsageError: nothing, or it says something twice.
-    """
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        name, _, value = (side.strip() for side in part.partition("="))
-        pattern = rf"{_NUMBER}:{_NUMBER}" if name == "levels" else _NUMBER
-        known = name in ("shrink", "feather", "despill", "levels")
-        if not known or name in found or not re.fullmatch(pattern, value):
-            raise UsageError(f"edges is {shown_text(text)}; it must be {EDGES_FORMS}")
-        found[name] = value
-    black, _, white = found.get("levels", "0:1").partition(":")
-    return Edges(
-        float(found.get("shrink", 0)),
-        float(found.get("feather", 0)),
-        float(found.get("despill", 0)),
-        (float(black), float(white)),
-    )
 
 
 def _check(name: str, value: float, bounds: tuple[float, float]) -> None:

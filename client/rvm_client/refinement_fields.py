@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from rvm_client.alpha_edges import Edges, parse_edges
-from rvm_client.subject import Box, Key, Outline, Region, Subject, parse_exclude, parse_subject
+from rvm_client.alpha_edges import Edges
+from rvm_client.subject import Box, Key, Outline, Region, Subject, parse_exclude
 
 # JSON's true is no number, nor is "0.5".
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -115,11 +115,11 @@ def _key_fields(key: Key) -> KeyFields:
 
 
 def _subject_of_text(value: object) -> object:
-    return SubjectFields.of(parse_subject(value)) if isinstance(value, str) else value
+    return SubjectFields.of(Subject.parse(value)) if isinstance(value, str) else value
 
 
 def _edges_of_text(value: object) -> object:
-    return EdgesFields(**asdict(parse_edges(value))) if isinstance(value, str) else value
+    return EdgesFields(**asdict(Edges.parse(value))) if isinstance(value, str) else value
 
 
 def _boxes_of_text(value: object) -> object:

@@ -133,28 +133,28 @@ class Subject:
         for box in self.exclude:
             Outline(tuple(box), is_box=True)
 
+    @classmethod
+    def parse(cls, text: str, exclude: Sequence[Box] = ()) -> "Subject":
+        """What a text means: see SUBJECT_FORMS.
+
+        Raises:
+            UsageError: nothing, or what cannot be.
+        """
+        given = text.strip()
+        if given == _ALL:
+            return cls(exclude=tuple(exclude))
+        largest, _, rest = given.partition("+")
+        if largest != _LARGEST:
+            largest, rest = "", given
+        region = _parse_region(rest, text) if rest or not largest else None
+        return cls(bool(largest), region, tuple(exclude))
+
     @property
     def text(self) -> str:
-        """It without what is excluded, as `parse_subject` reads it."""
+        """It without what is excluded, as `parse` reads it."""
         region = "" if self.region is None else _region_text(self.region)
         kept = [_LARGEST] if self.largest else []
         return "+".join([*kept, *filter(None, [region])]) or _ALL
-
-
-def parse_subject(text: str, exclude: Sequence[Box] = ()) -> Subject:
-    """What a text means: see SUBJECT_FORMS.
-
-    Raises:
-        UsageError: nothing.
-    """
-    given = text.strip()
-    if given == _ALL:
-        return Subject(exclude=tuple(exclude))
-    largest, _, rest = given.partition("+")
-    if largest != _LARGEST:
-        largest, rest = "", given
-    region = _parse_region(rest, text) if rest or not largest else None
-    return Subject(bool(largest), region, tuple(exclude))
 
 
 def parse_exclude(text: str) -> tuple[Box, ...]:

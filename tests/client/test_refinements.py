@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rvm_client.alpha_edges import Edges, parse_edges
+from rvm_client.alpha_edges import Edges
 from rvm_client.batch.items import Item
 from rvm_client.batch.runpod_job import job_input
 from rvm_client.cli.flags import matte_options, row_flags
@@ -17,7 +17,7 @@ from rvm_client.job import parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.refinements import Refinements
-from rvm_client.subject import Subject, exclude_text, parse_exclude, parse_subject
+from rvm_client.subject import Subject, exclude_text, parse_exclude
 
 URL = "https://example.com/my_video.mp4"
 SUBJECTS = [
@@ -54,15 +54,15 @@ def job(**fields: Any) -> MatteOptions:
 
 @pytest.mark.parametrize("text", SUBJECTS)
 def test_a_subject_s_text_says_it_all(text: str) -> None:
-    subject = parse_subject(text)
+    subject = Subject.parse(text)
     assert subject.text == text
-    assert parse_subject(subject.text) == subject
+    assert Subject.parse(subject.text) == subject
     assert flags(subject=text).refinements == job(subject=text).refinements
 
 
 @pytest.mark.parametrize(("fields", "text"), OBJECTS)
 def test_an_object_says_the_same_as_a_text(fields: dict[str, Any], text: str) -> None:
-    assert job(subject=fields).refinements.subject == parse_subject(text)
+    assert job(subject=fields).refinements.subject == Subject.parse(text)
 
 
 def test_boxes_and_edges_of_a_job_are_those_of_the_flags() -> None:
@@ -89,7 +89,7 @@ def test_a_list_s_columns_are_the_flags() -> None:
 @pytest.mark.parametrize("text", SUBJECTS)
 def test_a_batch_passes_them_on_to_the_job(text: str) -> None:
     wishes = Refinements(
-        parse_subject(text, parse_exclude("0,0,0.2,1")), Edges(-2.5, 3, 1, (0.1, 0.9))
+        Subject.parse(text, parse_exclude("0,0,0.2,1")), Edges(-2.5, 3, 1, (0.1, 0.9))
     )
     item = Item(URL, MatteOptions(OutputType.ALPHA, refinements=wishes))
     assert parse_job(job_input(item)).matte_options(Path()).refinements == wishes
@@ -168,9 +168,9 @@ def test_what_a_field_does_not_take(fields: dict[str, Any], sentence: str) -> No
 
 
 def test_only_what_follows_people_has_a_memory() -> None:
-    assert Refinements(subject=parse_subject("largest")).has_memory
+    assert Refinements(subject=Subject.parse("largest")).has_memory
     assert not Refinements(
-        subject=parse_subject("box:0,0,1,1@1;0,0,0.5,1@2"), edges=parse_edges("feather=2")
+        subject=Subject.parse("box:0,0,1,1@1;0,0,0.5,1@2"), edges=Edges.parse("feather=2")
     ).has_memory
     assert Refinements().is_nothing
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
-from rvm_client.alpha_edges import EDGES_FORMS, Edges, parse_edges
+from rvm_client.alpha_edges import EDGES_FORMS, Edges
 from rvm_client.errors import UsageError
 from rvm_client.options import (
     BITRATE_BOUNDS,
@@ -19,7 +19,7 @@ from rvm_client.options import (
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 from rvm_client.refinements import Refinements
-from rvm_client.subject import parse_exclude, parse_subject
+from rvm_client.subject import Subject, parse_exclude
 from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -221,8 +221,8 @@ def matte_options(
         model=model,
         prefer_quality=prefer_quality,
         refinements=Refinements(
-            subject=parse_subject(subject, parse_exclude(exclude) if exclude else ()),
-            edges=parse_edges(edges) if edges else Edges(),
+            subject=Subject.parse(subject, parse_exclude(exclude) if exclude else ()),
+            edges=Edges.parse(edges) if edges else Edges(),
         ),
         **flags,
     )

@@ -9,9 +9,9 @@ from tests.support.people import INFO, RATE, Frame, UInt8Array, Walker, chunks, 
 
 from rvm_client.refine import refined
 from rvm_client.refinements import Refinements
-from rvm_client.subject import parse_subject
+from rvm_client.subject import Subject
 
-WISHES = Refinements(subject=parse_subject("largest"))
+WISHES = Refinements(subject=Subject.parse("largest"))
 BLUE, RED = (60, 70, 190), (190, 70, 60)
 
 
