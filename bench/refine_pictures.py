@@ -66,13 +66,10 @@ def _with_another(portrait: Matte) -> Matte:
         small.append(np.asarray(image)[:, ::-1])
     fgr, pha = (np.zeros((array.shape[0], 780, *array.shape[2:]), np.uint8) for array in portrait)
     for picture, (left, top) in ((tuple(small), (-130, 72)), (portrait, (268, 0))):
-        cut = max(0, -left)
-        there = np.s_[top:, max(0, left) : left + picture[1].shape[1]]
-        shown = picture[1][:, cut:] > pha[there]
-        fgr[there][shown], pha[there][shown] = (
-            picture[0][:, cut:][shown],
-            picture[1][:, cut:][shown],
-        )
+        colours, alpha = (array[:, max(0, -left) :] for array in picture)
+        there = np.s_[top:, max(0, left) : max(0, left) + alpha.shape[1]]
+        shown = alpha > pha[there]
+        fgr[there][shown], pha[there][shown] = colours[shown], alpha[shown]
     return fgr, pha
 
 
@@ -86,7 +83,8 @@ def _shown(matte: Matte, whole: Matte) -> UInt8Array:
     """As the preview shows it: what is dropped in a tint."""
     fgr, pha = whole
     tinted = composite(fgr, np.full_like(pha, 115), _DROPPED)
-    board = composite(tinted, pha - matte[1], checkerboard(*pha.shape, 18))
+    height, width = pha.shape
+    board = composite(tinted, pha - matte[1], checkerboard(height, width, 18))
     return composite(*matte, board)
 
 

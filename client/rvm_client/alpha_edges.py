@@ -61,9 +61,11 @@ class Edges:
             if name in found or pattern is None or not re.fullmatch(pattern, value):
                 raise UsageError(f"edges is {shown_text(text)}; it must be {EDGES_FORMS}")
             found[name] = value
-        numbers = {name: float(found.get(name, 0)) for name in ("shrink", "feather", "despill")}
+        shrink, feather, despill = (
+            float(found.get(name, 0)) for name in ("shrink", "feather", "despill")
+        )
         black, _, white = found.get("levels", "0:1").partition(":")
-        return cls(*numbers.values(), levels=(float(black), float(white)))
+        return cls(shrink, feather, despill, (float(black), float(white)))
 
     @property
     def may_recolour(self) -> bool:

@@ -88,39 +88,46 @@ def recolour(
 
 
 def _recolour_rgb(fgr: UInt8Array, tiles: Tiles, around: Tiles, change: _Change) -> None:
-    components = [fgr[..., index] for index in range(3)]
-    own = own_colours(components, tiles, around, change.unmixed)
-    colours = [tiles.taken(plane).astype(np.float32) for plane in components]
+    near = around.taken(fgr)
+    chosen = tiles.chosen[around.at]
+    own = own_colours([near[..., index] for index in range(3)], tiles, around, change.unmixed)
+    colours = [near[chosen, ..., index].astype(np.float32) for index in range(3)]
     for colour, its_own in zip(colours, own, strict=True):
         colour += change.gained * (its_own - colour)
-    differences = [its_own - colour for colour, its_own in zip(colours, own, strict=True)]
+        its_own -= colour
     red, blue = LUMA_WEIGHTS[_BT709]
     luma = sum(
         np.float32(weight) * difference
-        for weight, difference in zip((red, 1 - red - blue, blue), differences, strict=True)
+        for weight, difference in zip((red, 1 - red - blue, blue), own, strict=True)
     )
-    for plane, colour, difference in zip(components, colours, differences, strict=True):
-        tiles.put(plane, _rounded(colour + change.tint * (difference - luma)))
+    for index, (colour, difference) in enumerate(zip(colours, own, strict=True)):
+        difference -= luma
+        difference *= change.tint
+        near[chosen, ..., index] = _rounded(colour + difference)
+    tiles.put(fgr, near[chosen])
 
 
 def _recolour_planes(fgr: UInt8Array, tiles: Tiles, around: Tiles, change: _Change) -> None:
     luma, chroma = planes(fgr)
+    chosen = tiles.chosen[around.at]
     if change.gained.any():
-        (own,) = own_colours([luma], tiles, around, change.unmixed)
-        brightness = tiles.taken(luma).astype(np.float32)
+        near = around.taken(luma)
+        (own,) = own_colours([near], tiles, around, change.unmixed)
+        brightness = near[chosen].astype(np.float32)
         tiles.put(luma, _rounded(brightness + change.gained * (own - brightness)))
     change, scale = change.in_chroma(), _CHROMA_SCALE
     if not change.unmixed.any():
         return
-    found = own_colours([*chroma], tiles, around, change.unmixed, scale)
-    for plane, own in zip(chroma, found, strict=True):
-        colour = tiles.taken(plane, scale=scale).astype(np.float32)
+    both_near = [around.taken(plane, scale=scale) for plane in chroma]
+    found = own_colours(both_near, tiles, around, change.unmixed)
+    for plane, near, own in zip(chroma, both_near, found, strict=True):
+        colour = near[chosen].astype(np.float32)
         colour += change.gained * (own - colour)
         tiles.put(plane, _rounded(colour + change.tint * (own - colour)), scale)
 
 
 def _rounded(levels: FloatArray) -> UInt8Array:
-    return np.rint(levels).clip(0, 255).astype(np.uint8)
+    return np.rint(levels, out=levels).clip(0, 255, out=levels).astype(np.uint8)
 
 
 def _of_fours(tiles: FloatArray) -> FloatArray:

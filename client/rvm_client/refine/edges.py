@@ -74,9 +74,14 @@ def feathered(pha: UInt8Array, pixels: float) -> UInt8Array:
         pixels: how much.
     """
     weights = kernel(pixels)
+    height, width = (size - len(weights) + 1 for size in pha.shape[1:])
     alpha = pha.astype(np.float32)
-    across = _weighted(alpha.swapaxes(1, 2), weights).swapaxes(1, 2)
-    soft = _weighted(across, weights)
+    across = alpha[..., :width] * weights[0]
+    for at, weight in enumerate(weights[1:], 1):
+        across += alpha[..., at : at + width] * weight
+    soft = across[:, :height] * weights[0]
+    for at, weight in enumerate(weights[1:], 1):
+        soft += across[:, at : at + height] * weight
     return np.rint(soft, out=soft).astype(np.uint8)
 
 
@@ -94,12 +99,3 @@ def kernel(pixels: float) -> FloatArray:
 def feather_margin(pixels: float) -> int:
     """How far a pixel's new alpha depends on others."""
     return 2 * math.ceil(pixels / 4)
-
-
-def _weighted(lines: FloatArray, weights: FloatArray) -> FloatArray:
-    """[N,H-len(weights)+1,W]: sums down the columns."""
-    height = lines.shape[1] - len(weights) + 1
-    total: FloatArray = lines[:, :height] * weights[0]
-    for offset, weight in enumerate(weights[1:], 1):
-        total += lines[:, offset : offset + height] * weight
-    return total

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from rvm_client.pixels import UInt8Array
 from rvm_client.refine.scaling import scaled
+from rvm_client.refine.tiles import TILE_PIXELS, edge_tiles
 from rvm_client.subject import Outline, Subject
 
 # A polygon's share of a pixel is counted in so many samples across, and as many down.
@@ -81,9 +82,25 @@ def _between(first: float, last: float, count: int) -> npt.NDArray[np.float32]:
 
 
 def _of_polygon(outline: Outline, height: int, width: int) -> UInt8Array:
-    # A sample is in where its centre is.
-    corners = np.array(outline.points).reshape(-1, 2) * [width, height] * _SAMPLES - 0.5
-    drawing = Image.new("L", (width * _SAMPLES, height * _SAMPLES))
-    ImageDraw.Draw(drawing).polygon([(x, y) for x, y in corners.tolist()], fill=255)
-    share: UInt8Array = np.asarray(drawing.reduce(_SAMPLES))
+    corners = np.array(outline.points).reshape(-1, 2) * [width, height]
+    share = _drawn(corners, height, width).copy()
+    # Samples are needed only where a side runs through.
+    tiles = edge_tiles(share, reach_pixels=1)
+    side = TILE_PIXELS * _SAMPLES
+    drawings = [
+        Image.fromarray(_drawn((corners - [left, top]) * _SAMPLES, side, side)).reduce(_SAMPLES)
+        for top, left in np.stack(tiles.at, axis=1) * TILE_PIXELS
+    ]
+    if drawings:
+        tiles.put(share, np.stack(list(map(np.asarray, drawings))))
     return share
+
+
+def _drawn(corners: npt.NDArray[np.float64], height: int, width: int) -> UInt8Array:
+    """[H,W]: 255 where a pixel is in, else 0."""
+    drawing = Image.new("L", (width, height))
+    # Pillow draws from whole pixel to whole pixel; what it cuts off must not depend on the tile.
+    places = [(x, y) for x, y in np.floor(corners - 0.5).tolist()]
+    ImageDraw.Draw(drawing).polygon(places, fill=255)
+    inside: UInt8Array = np.asarray(drawing)
+    return inside

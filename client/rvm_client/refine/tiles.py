@@ -38,17 +38,17 @@ class Tiles:
         return Tiles(widened(self.chosen))
 
     def taken(self, plane: UInt8Array, margin: int = 0, scale: int = 1) -> UInt8Array:
-        """Copies of the tiles, [N,S,S], with what lies around them; beyond the border of the
+        """Copies of the tiles, [N,S,S] or [N,S,S,3], with what lies around them; beyond the border of the
         picture its outermost pixels go on.
 
         Args:
-            plane: [H,W], or a plane whose pixels are `scale` times as large.
+            plane: [H,W] or [H,W,3], or a plane whose pixels are `scale` times as large.
             margin: pixels of the plane around each tile.
             scale: of the plane.
         """
         size = TILE_PIXELS // scale
-        (height, width), side = plane.shape, size + 2 * margin
-        found = np.empty((len(self.at[0]), side, side), np.uint8)
+        (height, width, *components), side = plane.shape, size + 2 * margin
+        found = np.empty((len(self.at[0]), side, side, *components), np.uint8)
         # Slices, one by one: an index of all pixels takes several times as long.
         for tile, row, column in zip(found, *(at * size - margin for at in self.at), strict=True):
             if row >= 0 and column >= 0 and row + side <= height and column + side <= width:
@@ -60,7 +60,7 @@ class Tiles:
         return found
 
     def put(self, plane: UInt8Array, tiles: UInt8Array, scale: int = 1) -> None:
-        """Write tiles [N,S,S] into a plane."""
+        """Write tiles [N,S,S] into a plane, or [N,S,S,3] into a picture."""
         size = TILE_PIXELS // scale
         for tile, row, column in zip(tiles, *self.at, strict=True):
             place = plane[row * size : (row + 1) * size, column * size : (column + 1) * size]

@@ -4,6 +4,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from rvm_client.alpha_edges import Edges
@@ -11,6 +12,8 @@ from rvm_client.frames import MatteChunk, VideoInfo
 from rvm_client.pixels import I420, LUMA_WEIGHTS, RGB, PixelLayout, UInt8Array, planes, yuv_to_rgb
 from rvm_client.refine import refined
 from rvm_client.refinements import Refinements
+
+DoubleArray = npt.NDArray[np.float64]
 
 HEIGHT, WIDTH = 96, 128
 PLANES = I420(yuv_to_rgb(1, full_range=False))
@@ -21,7 +24,8 @@ def edge(at: float, slope_pixels: float = 1.0) -> UInt8Array:
     """[H,W]: opaque on the left of `at`, clear on its right, linear between."""
     x = np.arange(WIDTH) + 0.5
     alpha = (0.5 + (at - x) / slope_pixels).clip(0, 1)
-    return np.broadcast_to(np.rint(alpha * 255).astype(np.uint8), (HEIGHT, WIDTH)).copy()
+    levels: UInt8Array = np.rint(alpha * 255).astype(np.uint8)
+    return np.broadcast_to(levels, (HEIGHT, WIDTH)).copy()
 
 
 def done(
@@ -121,10 +125,11 @@ def spilled(pha: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
     return np.rint(PERSON * share + BEHIND * (1 - share)).astype(np.uint8), pha
 
 
-def tint(rgb: np.ndarray) -> np.ndarray:
+def tint(rgb: DoubleArray) -> DoubleArray:
     """Colours without their luma."""
     red, blue = LUMA_WEIGHTS[1]
-    return rgb - (rgb @ [red, 1 - red - blue, blue])[..., np.newaxis]
+    luma: DoubleArray = rgb @ np.array([red, 1 - red - blue, blue])
+    return rgb - luma[..., np.newaxis]
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
@@ -150,7 +155,8 @@ def in_planes(rgb: UInt8Array) -> UInt8Array:
     yuv = rgb @ matrix[:, :3].T + matrix[:, 3]
     chroma = [yuv[..., i].reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean(axis=(1, 3)) for i in (1, 2)]
     stacked = np.concatenate([yuv[..., 0].ravel(), *(plane.ravel() for plane in chroma)])
-    return np.rint(stacked).astype(np.uint8).reshape(HEIGHT * 3 // 2, WIDTH)
+    packed: UInt8Array = np.rint(stacked).astype(np.uint8)
+    return packed.reshape(HEIGHT * 3 // 2, WIDTH)
 
 
 def test_in_planes_only_chroma_is_changed() -> None:

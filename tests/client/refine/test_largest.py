@@ -62,7 +62,7 @@ def test_somebody_who_touches_the_subject_for_a_moment_stays_away(
     walkers = [Walker(x, 105, 50, 110, colours[1]) for x in places]
     touching = 0
     for walker, alpha in zip(walkers, kept([picture([main, w]) for w in walkers]), strict=True):
-        touching += (np.minimum(main.alpha, walker.alpha) > 0.5).any()
+        touching += bool((np.minimum(main.alpha, walker.alpha) > 0.5).any())
         assert share_of(alpha, main) > 0.95
         assert share_of(alpha, walker, hidden_by=main) < 0.1
     assert touching > 10

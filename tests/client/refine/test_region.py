@@ -1,5 +1,6 @@
 """What lies in a box or a polygon is kept, and what lies in other boxes is not."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -98,5 +99,5 @@ def test_the_model_s_alpha_is_left_alone() -> None:
 
 
 def test_where_nothing_is_asked_for_the_mattes_themselves_come_out() -> None:
-    mattes = iter([])
+    mattes: Iterator[MatteChunk] = iter([])
     assert refined(mattes, Refinements(), INFO, shows_dropped=True) is mattes
