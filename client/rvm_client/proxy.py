@@ -1,4 +1,4 @@
-"""A video as any browser plays it: H.264 of the same frames at the same times. Nothing is matted."""
+"""A video as browsers play it: H.264 of the same frames at the same times. Nothing is matted."""
 
 import threading
 from dataclasses import replace

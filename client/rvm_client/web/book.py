@@ -132,9 +132,9 @@ class Book(Closing):
             video = self._videos.get(video_id)
             if video is None:
                 return None
-            video = video.model_copy(update=changes)
-            self._keep_video(video, kept=kept)
-        return video
+            changed: Video = video.model_copy(update=changes)
+            self._keep_video(changed, kept=kept)
+        return changed
 
     def touch(self, video_id: str) -> None:
         """Somebody did something with it."""
@@ -160,9 +160,9 @@ class Book(Closing):
             job = self._jobs.get(job_id)
             if job is None:
                 return None
-            job = job.model_copy(update=changes)
-            self._keep_job(job, kept=kept)
-        return job
+            changed: Job = job.model_copy(update=changes)
+            self._keep_job(changed, kept=kept)
+        return changed
 
     def remove_job(self, job_id: str) -> None:
         """Forget it."""

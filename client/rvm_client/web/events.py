@@ -9,7 +9,7 @@ _PING_S = 15.0
 
 
 class Listener:
-    """One open page. What it has not taken yet is replaced by what is newer, so memory is bounded."""
+    """One open page. What is newer replaces what it has not taken yet, so memory is bounded."""
 
     def __init__(self, session: str) -> None:
         self.session = session

@@ -2,22 +2,24 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rvm_client.matte import MattingModel
-from rvm_client.output_types import FileRole
+from rvm_client.options import Also, MatteOptions
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 from rvm_client.web.book import Book
 from rvm_client.web.folders import Folders
 from rvm_client.web.records import Job, Look, MadeFile, Video
 from rvm_client.web.sources import PREVIEW_SOURCE_NAME, preview_bounds
 from rvm_client.web.triton import Tools, Workplace
-from rvm_client.web.wishes import look_type, parse_wish
+from rvm_client.web.wishes import Wish, look_type, parse_wish
 
 _PREVIEW_SIDE_PIXELS = 256
-_LOOK_NAME = "look"
+_ROLE_MARKS = {FileRole.MATTE: "-matte"}
 _TELL_S = 0.2
 
 
@@ -87,26 +89,45 @@ def do_job(
         tools = workplace.tools(cancelled)
         with tools.decoders.job(folder, cancelled) as opener:
             book.change_job(job.id, kept=False, doing="matting")
-            files: list[MadeFile] = []
-            results = []
-            for kind in wish.output_types:
-                options = replace(wish.options(folder), output_type=kind)
-                target = folder / f"{job.id}-{kind.value}{kind.suffix}"
-                results.append(
-                    matte_video(
-                        folders.source(video),
-                        target,
-                        model,
-                        options,
-                        tools.limits,
-                        opener=opener,
-                        on_progress=_Teller(book, job.id),
-                        cancelled=cancelled,
-                        request_id=job.id,
-                    )
-                )
-                files += _made(results[-1], video.name)
-    return {"state": "done", "files": tuple(files), "warnings": results[0].warnings}
+            look = Look(kind=job.look_kind)
+            options = _job_options(job, wish, folder, look)
+            result = matte_video(
+                folders.source(video),
+                _target(folder, job, wish.output_types[0]),
+                model,
+                options,
+                tools.limits,
+                opener=opener,
+                on_progress=_Teller(book, job.id),
+                cancelled=cancelled,
+                request_id=job.id,
+            )
+    made = {result.output_type: result.files, **result.also}
+    looked_at = look_type(job.look_kind)
+    look_file = made[looked_at][FileRole.OUTPUT].name
+    files = [
+        file for kind in wish.output_types for file in _made(kind, made[kind], result, video.name)
+    ]
+    return {
+        "state": "done",
+        "files": tuple(files),
+        "warnings": result.warnings,
+        "look": _look_of(result, look, look_file, video.source_file),
+        "frames_done": result.frames,
+        "frames_expected": result.frames,
+    }
+
+
+def _job_options(job: Job, wish: Wish, folder: Path, look: Look) -> MatteOptions:
+    kinds = list(wish.output_types)
+    if look_type(look.kind) not in kinds:
+        kinds.append(look_type(look.kind))
+    also = tuple(Also(kind, _target(folder, job, kind)) for kind in kinds[1:])
+    return replace(wish.options(folder), also=also)
+
+
+def _target(folder: Path, job: Job, kind: OutputType) -> Path:
+    return folder / f"{job.id}-{kind.value}{kind.suffix}"
 
 
 class _Teller:
@@ -134,22 +155,20 @@ class _Teller:
         )
 
 
-def _made(result: MatteResult, name: str) -> list[MadeFile]:
+def _made(
+    kind: OutputType, files: Mapping[FileRole, Path], result: MatteResult, name: str
+) -> list[MadeFile]:
     stem = Path(name).stem or "video"
-    kind = result.output_type
-    made = []
-    for role, path in result.files.items():
-        suffix = "" if role is FileRole.OUTPUT else f"-{role.value}"
-        made.append(
-            MadeFile(
-                output_type=kind.value,
-                role=role.value,
-                name=f"{stem}-{kind.value}{suffix}{kind.suffix}",
-                file=path.name,
-                bytes=path.stat().st_size,
-                content_type=kind.facts.content_type,
-                width=result.width_pixels,
-                height=result.height_pixels,
-            )
+    return [
+        MadeFile(
+            output_type=kind.value,
+            role=role.value,
+            name=f"{stem}-{kind.value}{_ROLE_MARKS.get(role, '')}{kind.suffix}",
+            file=path.name,
+            bytes=path.stat().st_size,
+            content_type=kind.facts.content_type,
+            width=result.width_pixels,
+            height=result.height_pixels,
         )
-    return made
+        for role, path in files.items()
+    ]

@@ -1,4 +1,4 @@
-"""The server that mattes: started while the page is there already, watched, and what is said of it."""
+"""The server that mattes: started while the page is there already, watched, spoken of."""
 
 import threading
 from collections.abc import Callable

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.errors import UsageError
+from rvm_client.job import BACKGROUND_NAME, Job, parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.web.records import LookKind
-from rvm_client.worker.job import BACKGROUND_NAME, Job, parse_job
 
 _NOT_HERE = ("video_url", "output_type", "upload_url", "cloudinary_folder", "preview")
 _ANY_URL = "https://example.com/video.mp4"
