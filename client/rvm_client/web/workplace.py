@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from rvm_client.closing import Closing
@@ -135,7 +135,8 @@ class Workplace(Closing):
     def _bring_up(self) -> None:
         starting = None
         if self._settings.triton_url is None:
-            options = ServerOptions.configured(self._settings)
+            # Nothing is asked of it any more when it is stopped.
+            options = replace(ServerOptions.configured(self._settings), exit_timeout_s=0)
             starting = self._stack.enter_context(StartingServer(options))
         # PyAV and gRPC take a while to import: meanwhile the server starts.
         from rvm_client.isolated import DecoderLimits, DecoderPool
