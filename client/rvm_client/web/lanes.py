@@ -66,15 +66,21 @@ class Lane(Closing):
             working = [task for task in self._working if task.key == key]
             for task in working:
                 task.cancelled.set()
+            self._changed.notify_all()
         self._on_change()
         return bool(working)
 
-    def wait_idle(self, key: str, timeout_s: float) -> bool:
-        """Wait until no thread is at that task. Returns whether that is so."""
+    def wait_begun(self, key: str, timeout_s: float) -> bool:
+        """Wait until a thread is at that task. Returns whether that is so."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: all(task.key != key for task in self._working), timeout_s
+                lambda: any(task.key == key for task in self._working), timeout_s
             )
+
+    def wait_done(self, key: str, timeout_s: float) -> bool:
+        """Wait until that task neither waits nor is at work. Returns whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: key not in self._keys(), timeout_s)
 
     def places(self) -> dict[str, int]:
         """The place of each task that waits, from 1, in the order in which they will be taken."""
@@ -112,6 +118,10 @@ class Lane(Closing):
                     self._changed.notify_all()
                 self._on_change()
 
+    def _keys(self) -> set[str]:
+        waiting = (task.key for tasks in self._waiting.values() for task in tasks)
+        return {*waiting, *(task.key for task in self._working)}
+
     def _take(self) -> Task | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or bool(self._waiting))
@@ -124,4 +134,5 @@ class Lane(Closing):
             if tasks:
                 self._waiting[session] = tasks
             self._working.append(task)
+            self._changed.notify_all()
             return task

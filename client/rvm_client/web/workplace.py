@@ -1,10 +1,13 @@
 """What mattes: a server that starts while the page is there already, and is watched then."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from rvm_client.closing import Closing
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from rvm_client.options import Limits
 
 _LOG = logging.getLogger(__name__)
+IsStopped = Callable[[], bool]
+
 _POLL_S = 0.1
 # A server of somebody else's that is not there is looked for so often.
 _RETRY_S = 3.0
@@ -71,6 +76,7 @@ class Workplace(Closing):
         self._closing = threading.Event()
         self._tools: Tools | None = None
         self._servers: ServerSupply | None = None
+        self._probe: Callable[[IsStopped], None] | None = None
         self._thread = threading.Thread(target=self._begin, name="workplace", daemon=True)
 
     def start(self) -> None:
@@ -103,11 +109,8 @@ class Workplace(Closing):
 
         while (servers := self._servers) is None:
             self._wait(cancelled)
-        try:
-            model = MattingModel.configured(servers, self._settings)
-        except ServerLostError as exc:
-            self._say_lost(exc)
-            raise
+        self._await_others(cancelled, self._settings.reconnect_timeout_s)
+        model = MattingModel.configured(servers, self._settings)
         self._say_ready(model)
         return model
 
@@ -140,6 +143,7 @@ class Workplace(Closing):
             starting = self._stack.enter_context(StartingServer(options))
         # PyAV and gRPC take a while to import: meanwhile the server starts.
         from rvm_client.isolated import DecoderLimits, DecoderPool
+        from rvm_client.matte import MattingModel
         from rvm_client.options import Limits
         from rvm_client.pipeline import jobs_at_once
 
@@ -148,7 +152,8 @@ class Workplace(Closing):
         pool = DecoderPool(decoder_limits, uses_gpu=limits.hardware.has_gpu)
         self._tools = Tools(self._stack.enter_context(pool), limits)
         servers = self._own_server(starting) if starting else self._others_server()
-        with self._first_model(servers) as model:
+        self._await_others(self._closing, math.inf)
+        with MattingModel.configured(servers, self._settings) as model:
             width = jobs_at_once(self._settings, model)
             self._tools = Tools(pool, Limits.configured(self._settings, jobs_at_once=width))
             self._servers = servers
@@ -170,21 +175,27 @@ class Workplace(Closing):
         settings = self._settings
         assert settings.triton_url is not None
         probe = probe_within(settings.request_timeout_s, Credentials.configured(settings))
+        self._probe = partial(probe, settings.triton_url)
         return RemoteServers((settings.triton_url,), probe, settings.reconnect_timeout_s)
 
-    def _first_model(self, servers: ServerSupply) -> "MattingModel":
-        from rvm_client.matte import MattingModel
+    def _await_others(self, cancelled: threading.Event, most_s: float) -> None:
+        """Wait for a server of somebody else's, which may be away.
 
-        while True:
+        Raises:
+            ServerLostError: for too long.
+            StoppedError: `cancelled` was set meanwhile.
+        """
+        deadline_s = time.monotonic() + most_s
+        while self._probe is not None:
             try:
-                return MattingModel.configured(servers, self._settings)
+                self._probe(cancelled.is_set)
+                break
             except ServerLostError as exc:
-                self._say_lost(exc)
-                if self._closing.wait(_RETRY_S):
-                    raise StoppedError("the work was cancelled") from exc
-
-    def _say_lost(self, exc: ServerLostError) -> None:
-        self._say(Machine("lost", f"The matting server does not answer: {exc}"))
+                self._say(Machine("lost", f"The matting server does not answer: {exc}"))
+                if time.monotonic() > deadline_s:
+                    raise
+            if cancelled.wait(_RETRY_S) or self._closing.is_set():
+                raise StoppedError("the work was cancelled")
 
     def _say_replaced(self) -> None:
         self._before = self.machine

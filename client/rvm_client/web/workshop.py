@@ -66,7 +66,7 @@ class Workshop(Closing):
         self.shop.book.remove_video(video.id)
         for lane in lanes:
             for key in keys:
-                lane.wait_idle(key, _END_S)
+                lane.wait_done(key, _END_S)
         self.shop.folders.remove(video)
 
     def _widen(self, width: int) -> None:
