@@ -96,7 +96,8 @@ def test_several_formats_of_one_inference(
         assert path.stat().st_size == file["bytes"]
         assert file["name"].startswith(f"me-{file['output_type']}")
         if file["output_type"] == "png_sequence":
-            assert len(zipfile.ZipFile(path).namelist()) == FRAMES
+            names = zipfile.ZipFile(path).namelist()
+            assert len([name for name in names if name.endswith(".png")]) == FRAMES
         else:
             assert len(list(read_frames(path))) == FRAMES
     (green,) = [f for f in job["files"] if f["output_type"] == "greenscreen"]
@@ -155,7 +156,7 @@ def test_a_background_that_was_uploaded(
     job = job_of(visitor, video, output_types=["greenscreen"], fields=fields)
     assert job["state"] == "done", job
     first = to_rgb(next(read_frames(fetched(visitor, job["files"][0]["url"], tmp_path))))
-    assert first[2, 2] == pytest.approx([0, 0, 250], abs=12)
+    assert first[2, 2] == pytest.approx([0, 0, 250], abs=40)
     text = visitor.call("PUT", path, data=b"no picture").json()["background"]
     job = job_of(visitor, video, output_types=["greenscreen"], fields={"background": text})
     assert job["state"] == "failed"
@@ -195,12 +196,13 @@ def test_two_browsers_take_turns(page: RunningPage, clip: bytes) -> None:
 
 
 def test_a_job_under_way_begins_again(triton_url: str, tmp_path: Path, clip: bytes) -> None:
-    body = {"fields": {"downsample_ratio": 1}, "output_types": ["matte"]}
+    body = {"fields": {}, "output_types": ["matte"]}
     with RunningPage(page_options(tmp_path, triton_url)) as page:
         visitor = page.visitor()
         video = visitor.looked_at(clip)
         visitor.post(f"/api/videos/{video['id']}/jobs", body)
-        visitor.wait_for(video["id"], lambda v: v["jobs"][0]["frames_done"] > 0)
+        visitor.wait_for(video["id"], lambda v: v["jobs"][0]["doing"] == "matting")
+        assert visitor.video(video["id"])["jobs"][0]["state"] == "working"
     with RunningPage(page_options(tmp_path, triton_url)) as page:
         visitor.url = page.url
         shown = visitor.wait_for(video["id"], all_over)

@@ -106,7 +106,6 @@ def started(state: Path, temporary: Path) -> Iterator[tuple[subprocess.Popen[str
         word, url = process.stdout.readline().split()
         assert word == "open"
         yield process, url.rstrip("/")
-    assert not server_names(temporary)
 
 
 def await_true(is_so: Callable[[], object]) -> None:
@@ -124,6 +123,7 @@ def test_a_signal_ends_all(tmp_path: Path) -> None:
         with visitor.listening():
             process.terminate()
             assert process.wait(30) == 0
+    assert not server_names(tmp_path)
 
 
 def test_killed(tmp_path: Path, clip: bytes) -> None:
@@ -141,8 +141,10 @@ def test_killed(tmp_path: Path, clip: bytes) -> None:
     with started(tmp_path / "state", tmp_path) as (process, url):
         visitor.url = url
         assert visitor.video(video["id"])["state"] == "ready"
+        await_true(lambda: server_names(tmp_path))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+    assert not server_names(tmp_path)
 
 
 @pytest.mark.parametrize(
