@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from rvm_client.matte import Credentials, MattingModel
-    from rvm_client.options import Limits, MatteOptions
+    from rvm_client.options import Also, Limits, MatteOptions
     from rvm_client.output_types import OutputType
     from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
 
@@ -38,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessError",
+    "Also",
     "AsyncMattingSession",
     "ConfigError",
     "Credentials",
@@ -68,7 +69,7 @@ _HOMES = {
     "errors": {name for name in __all__ if name.endswith("Error")},
     "direct": {"AsyncMattingSession", "Matte", "MattingSession"},
     "matte": {"Credentials", "MattingModel"},
-    "options": {"Limits", "MatteOptions"},
+    "options": {"Also", "Limits", "MatteOptions"},
     "output_types": {"OutputType"},
     "pipeline": {"MatteProgress", "MatteResult", "matte_video"},
 }

@@ -81,6 +81,10 @@ class MatteChunk:
     """[T,H,W] alpha, 0 transparent to 255 opaque."""
     pts: tuple[int, ...]
     """As in the SourceChunk it was made from."""
+    starts_scene: bool = False
+    """Its first frame is the first of the video, or the first after a cut that was found."""
+    src: UInt8Array | None = None
+    """The source's frames, as `fgr`, in memory of their own; only where they were asked for."""
 
 
 @dataclass(frozen=True)

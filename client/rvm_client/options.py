@@ -13,6 +13,7 @@ from rvm_client.errors import UsageError
 from rvm_client.machine import Hardware
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import Colour
+from rvm_client.refinements import Refinements
 from rvm_client.wire import Variant
 
 ModelName = Literal["mobilenetv3", "resnet50"]
@@ -57,6 +58,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Also:
+    """One more result of the same frames, in the quality that is usual for its type."""
+
+    output_type: OutputType
+    target: Path
+
+
+@dataclass(frozen=True)
 class MatteOptions:
     """How one video is matted.
 
@@ -93,6 +102,10 @@ class MatteOptions:
     """Average bit rate of the H.264 or VP9 encoder, in place of constant quality."""
     preview: Path | None = None
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
+    also: tuple[Also, ...] = ()
+    """More results beside the first, each of another type: one inference, several encoders."""
+    refinements: Refinements = field(default_factory=Refinements)
+    """What is done to the mattes before they are encoded."""
     frames_per_request: int | None = None
     """T; None chooses by the size of the picture."""
 
@@ -104,7 +117,8 @@ class MatteOptions:
             )
         if self.frames_per_request is not None and self.frames_per_request < 1:
             raise UsageError(f"{self.frames_per_request} frames a request; it must be at least 1")
-        if self.background is not None and not self.output_type.facts.takes_background:
+        takes_background = any(t.facts.takes_background for t in self.output_types)
+        if self.background is not None and not takes_background:
             fitting = " or ".join(t.value for t in OutputType if t.facts.takes_background)
             raise UsageError(
                 f"background does not go with output_type {self.output_type.value}, which keeps "
@@ -113,10 +127,31 @@ class MatteOptions:
         if self.model not in [variant.value for variant in Variant]:
             known = " or ".join(variant.value for variant in Variant)
             raise UsageError(f"the model is {self.model!r}; it must be {known}")
+        if len(set(self.output_types)) != len(self.output_types):
+            names = ", ".join(t.value for t in self.output_types)
+            raise UsageError(f"the output types are {names}; give each of them once")
         self._check_rate()
         self._check_trim()
         _check_bounds("max_width", self.max_width_pixels, SIZE_BOUNDS_PIXELS, "pixels")
         _check_bounds("max_height", self.max_height_pixels, SIZE_BOUNDS_PIXELS, "pixels")
+
+    @property
+    def output_types(self) -> tuple[OutputType, ...]:
+        """Of all results, the first one's first."""
+        return (self.output_type, *(also.output_type for also in self.also))
+
+    def alone(self, also: Also) -> "MatteOptions":
+        """The options of one of the further results."""
+        background = self.background if also.output_type.facts.takes_background else None
+        return replace(
+            self,
+            output_type=also.output_type,
+            background=background,
+            crf=None,
+            bitrate_bits_per_second=None,
+            preview=None,
+            also=(),
+        )
 
     @property
     def variant(self) -> Variant:

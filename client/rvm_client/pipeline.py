@@ -31,6 +31,7 @@ from rvm_client.options import Limits, MatteOptions, ModelName
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
+from rvm_client.refine import refined
 from rvm_client.scenes import with_warm_up
 from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
@@ -71,6 +72,8 @@ class MatteResult:
     path: Path
     """The file with the role `output`."""
     files: Mapping[FileRole, Path]
+    also: Mapping[OutputType, Mapping[FileRole, Path]]
+    """The files of the further results."""
     output_type: OutputType
     width_pixels: int
     height_pixels: int
@@ -242,7 +245,8 @@ class _Run:
             room_bytes = shared_room_bytes(self.limits.jobs_at_once)
             count = self._frames_per_chunk(reader.info, room_bytes)
             session = stack.enter_context(self._session(reader.info, count, room_bytes))
-            for chunk in self._mattes(stack, reader, session, count):
+            mattes = self._mattes(stack, reader, session, count)
+            for chunk in refined(mattes, self.options.refinements, reader.info):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
         return self._result(reader, session, writer, time.monotonic() - started_s)
@@ -255,7 +259,13 @@ class _Run:
     def _writer(self, stack: ExitStack, info: VideoInfo) -> Writer:
         background = self.options.background or GREEN
         backdrop = stack.enter_context(open_backdrop(background, info, self.limits, self.opener))
-        sound = _open_sound(stack, self.opener, self.source, self.options, info, self.warnings)
+        sound = self._sound(stack, self.options, info, self.warnings)
+        also_sounds = {
+            also.output_type: opened
+            for also in self.options.also
+            # What is lost of the sound has been said.
+            if (opened := self._sound(stack, self.options.alone(also), info, []))
+        }
         return open_writer(
             self.target,
             self.options,
@@ -263,8 +273,14 @@ class _Run:
             hardware=self.limits.hardware,
             backdrop=backdrop,
             sound=sound,
+            also_sounds=also_sounds,
             jobs_at_once=self.limits.jobs_at_once,
         )
+
+    def _sound(
+        self, stack: ExitStack, options: MatteOptions, info: VideoInfo, warnings: list[str]
+    ) -> SoundTrack | None:
+        return _open_sound(stack, self.opener, self.source, options, info, warnings)
 
     def _frames_per_chunk(self, info: VideoInfo, room_bytes: int) -> int:
         return self.options.frames_per_request or frames_per_request(
@@ -303,7 +319,11 @@ class _Run:
         staged = session.staged(decoded)
         chunks = stack.enter_context(Prefetch(staged, depth=QUEUE_DEPTH, name="decode"))
         mattes = Prefetch(
-            session.matte_all(chunks, self.watches.matte),
+            session.matte_all(
+                chunks,
+                self.watches.matte,
+                keep_source=self.options.refinements.needs_source,
+            ),
             depth=QUEUE_DEPTH,
             name="matte",
             is_stopped=self._is_cancelled,
@@ -343,6 +363,7 @@ class _Run:
         return MatteResult(
             path=self.target,
             files=writer.files,
+            also=writer.also,
             output_type=self.options.output_type,
             width_pixels=info.width_pixels,
             height_pixels=info.height_pixels,
@@ -355,7 +376,7 @@ class _Run:
             video_encoder=writer.encoder,
             average_fps=float(info.average_fps),
             duration_seconds=info.duration_seconds or frames / float(info.average_fps),
-            bytes=sum(path.stat().st_size for path in writer.files.values()),
+            bytes=sum(path.stat().st_size for path in _all_files(writer)),
             downsample_ratio=self.options.ratio_for(info.width_pixels, info.height_pixels),
             model=self.options.model,
             model_version=session.model_version,
@@ -363,6 +384,11 @@ class _Run:
             stage_seconds=self.watches.read(),
             warnings=tuple(map(printable, (*self.notes, *self.warnings))),
         )
+
+
+def _all_files(writer: Writer) -> Iterator[Path]:
+    for files in (writer.files, *writer.also.values()):
+        yield from files.values()
 
 
 def _open_sound(

@@ -172,6 +172,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
     values: dict[str, Any] = {
         "path": path,
         "files": {FileRole.OUTPUT: path},
+        "also": {},
         "output_type": OutputType.GREENSCREEN,
         "width_pixels": 320,
         "height_pixels": 192,

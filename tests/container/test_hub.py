@@ -12,8 +12,8 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
+from rvm_client.job import parse_job
 from rvm_client.upload import choose_store
-from rvm_client.worker.job import parse_job
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".runpod"

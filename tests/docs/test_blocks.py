@@ -35,7 +35,7 @@ from tests.docs.pages import (
 from rvm_client.batch import find_sources
 from rvm_client.cli.flags import row_flags
 from rvm_client.errors import UsageError
-from rvm_client.worker.job import parse_job
+from rvm_client.job import parse_job
 from rvm_export.verify.goldens import INT8_CASES
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -20,8 +20,8 @@ from rvm_client.cli.matte import matte
 from rvm_client.cli.serve import main as serve
 from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
+from rvm_client.job import Job, parse_job
 from rvm_client.output_types import OutputType
-from rvm_client.worker.job import Job, parse_job
 from rvm_export.cli import main as rvm_export
 from rvm_export.cli.diff import diff
 from rvm_export.cli.evaluate import evaluate, make_dataset

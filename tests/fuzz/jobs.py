@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from rvm_client.errors import UsageError
-from rvm_client.worker.job import Job, parse_job
+from rvm_client.job import Job, parse_job
 
 _SECRET = "signature=SECRET"
 _SCALARS = (

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,10 +13,16 @@ from PIL import Image
 from tests.support.clips import alpha_plane, read_frames, write_clip
 from tests.support.pngs import read_png_sequence
 
-from rvm_client.errors import InferenceError, InputError, ServerUnreachableError, StoppedError
+from rvm_client.errors import (
+    InferenceError,
+    InputError,
+    OutputError,
+    ServerUnreachableError,
+    StoppedError,
+)
 from rvm_client.frames import SourceChunk
 from rvm_client.matte import MattingModel
-from rvm_client.options import MatteOptions
+from rvm_client.options import Also, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteProgress, matte_video
 from rvm_client.pixels import UInt8Array
@@ -213,3 +220,46 @@ def test_a_refused_request_is_a_clear_error(model: MattingModel, portrait: UInt8
         model.infer(portrait[np.newaxis, :1], states, 7.0)
     _, pha, _ = model.infer(portrait[np.newaxis, :1], states, 1.0)
     assert pha.shape == (1, 1, *portrait.shape[1:3], 1)
+
+
+def packets(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux() if packet.size]
+
+
+def test_several_results_of_one_inference(
+    model: MattingModel, small_clip: Path, tmp_path: Path
+) -> None:
+    """Each is what a run of its own would have made; the frames were matted once."""
+    also = Also(OutputType.ALPHA, tmp_path / "also.webm")
+    zipped = Also(OutputType.PNG_SEQUENCE, tmp_path / "also.zip")
+    options = MatteOptions(background=(200, 30, 40), also=(also, zipped))
+    counted: list[int] = []
+    result = matte_video(
+        small_clip,
+        tmp_path / "out.mp4",
+        model,
+        options,
+        on_source=lambda chunk, _: counted.extend(chunk.pts),
+    )
+    alone = matte_video(
+        small_clip, tmp_path / "alone.mp4", model, MatteOptions(background=(200, 30, 40))
+    )
+    matte_video(small_clip, tmp_path / "alone.webm", model, MatteOptions(OutputType.ALPHA))
+    assert result.frames == len(counted) == 16
+    assert set(result.also) == {OutputType.ALPHA, OutputType.PNG_SEQUENCE}
+    assert result.also[OutputType.ALPHA] == {FileRole.OUTPUT: also.target}
+    assert result.bytes == sum(p.stat().st_size for p in (result.path, also.target, zipped.target))
+    assert (result.width_pixels, result.frames) == (alone.width_pixels, alone.frames)
+    assert len(read_png_sequence(zipped.target)[1]) == 16
+    for one, several in (("alone.webm", "also.webm"), ("alone.mp4", "out.mp4")):
+        assert packets(tmp_path / one) == packets(tmp_path / several)
+
+
+def test_no_result_is_left_where_one_cannot_be_written(
+    model: MattingModel, small_clip: Path, tmp_path: Path
+) -> None:
+    options = MatteOptions(also=(Also(OutputType.ALPHA, tmp_path / "nowhere" / "also.webm"),))
+    with pytest.raises(OutputError, match="there is no folder"):
+        matte_video(small_clip, tmp_path / "out.mp4", model, options)
+    assert not list(tmp_path.iterdir())

@@ -24,11 +24,11 @@ from rvm_client.cli.matte import matte
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.errors import NotServedError, UsageError
+from rvm_client.job import parse_job
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_client.upload import choose_store
-from rvm_client.worker.job import parse_job
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_export.verify.goldens import CASES, INT8_CASES, RESNET50_SEED
 from rvm_export.verify.run import EagerModel, run

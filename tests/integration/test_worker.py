@@ -39,12 +39,12 @@ from tests.support.runpod_server import RunPodServer
 
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
+from rvm_client.job import parse_job
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.upload import choose_store
-from rvm_client.worker.job import parse_job
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_export.verify.goldens import INT8_CASES
 

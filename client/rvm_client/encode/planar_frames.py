@@ -31,7 +31,9 @@ _ALPHA_PLANE = 3
 
 def takes_planes(options: MatteOptions) -> bool:
     """Whether all files that the options ask for can be made of I420 pictures."""
-    return options.output_type.facts.takes_planes and options.preview is None
+    if options.preview is not None or options.refinements.needs_rgb:
+        return False
+    return all(output_type.facts.takes_planes for output_type in options.output_types)
 
 
 def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:

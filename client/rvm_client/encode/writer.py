@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.encode import planar_frames, rgb_frames
@@ -32,21 +33,33 @@ class Writer:
         OutputError: a folder cannot be written, the disk is full, or an encoder refuses.
     """
 
-    def __init__(self, files: Mapping[FileRole, OutputFile], info: VideoInfo) -> None:
+    def __init__(
+        self,
+        files: Mapping[FileRole, OutputFile],
+        info: VideoInfo,
+        also: Mapping[OutputType, Mapping[FileRole, OutputFile]] | None = None,
+    ) -> None:
         self._files = files
+        self._also = also or {}
+        self._all = [*files.values(), *(f for more in self._also.values() for f in more.values())]
         self._info = info
         self._first_pts: int | None = None
         self.frames_written = 0
 
     @property
     def files(self) -> Mapping[FileRole, Path]:
-        """What is there after the context was left."""
-        return {role: file.path for role, file in self._files.items()}
+        """What is there of the first result after the context was left."""
+        return _paths(self._files)
+
+    @property
+    def also(self) -> Mapping[OutputType, Mapping[FileRole, Path]]:
+        """The same of the further results."""
+        return {output_type: _paths(files) for output_type, files in self._also.items()}
 
     @property
     def encoder(self) -> str:
         """FFmpeg's names of what encodes, joined by commas where the files differ."""
-        names = [file.encoder for file in self._files.values() if file.encoder is not None]
+        names = [file.encoder for file in self._all if file.encoder is not None]
         return ", ".join(dict.fromkeys(names))
 
     def __enter__(self) -> "Writer":
@@ -67,20 +80,20 @@ class Writer:
         for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
             seconds = float((pts - self._first_pts) * self._info.time_base)
             picture = Picture(fgr, pha, pts, seconds)
-            for file in self._files.values():
+            for file in self._all:
                 file.write(picture)
             self.frames_written += 1
 
     def _all_or_none(self, step: Callable[[OutputFile], None]) -> None:
         try:
-            for file in self._files.values():
+            for file in self._all:
                 step(file)
         except BaseException:
             self._discard()
             raise
 
     def _discard(self) -> None:
-        for file in self._files.values():
+        for file in self._all:
             file.discard()
 
 
@@ -92,37 +105,76 @@ def open_writer(
     hardware: Hardware | None = None,
     backdrop: Backdrop | None = None,
     sound: Sound | None = None,
+    also_sounds: Mapping[OutputType, Sound] | None = None,
     jobs_at_once: int = 1,
 ) -> Writer:
-    """The writer of the options' output type.
+    """The writer of all results that the options ask for.
 
     Args:
         target: the file to write; the matte of `foreground_and_matte` lies beside it.
-        options: output type, quality and preview.
+        options: output type, quality, preview, and what there is to be beside.
         info: size, times, tags and layout of the frames; planes only where `takes_planes`.
         hardware: where a GPU may be that encodes; None: nowhere.
         backdrop: what `greenscreen` puts behind the person; None is the green.
         sound: goes into the file with the role `output`, if that is a video.
+        also_sounds: the same for the further results; a sound belongs to one file.
         jobs_at_once: results that are written at the same time, and share cores and memory.
     """
-    files: dict[FileRole, OutputFile] = {}
     frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
     makers = frames_of.frame_makers(backdrop or ColourBackdrop(GREEN))
-
-    def video(path: Path, make_frame: FrameMaker, sound: Sound | None) -> VideoFile:
-        format_ = VIDEO_FORMATS[options.output_type]
-        gpu = hardware or Hardware()
-        return VideoFile(path, format_, make_frame, info, options, gpu, sound, jobs_at_once)
-
-    if not options.output_type.facts.is_video:
-        files[FileRole.OUTPUT] = PngSequence(target, jobs_at_once)
-    else:
-        files[FileRole.OUTPUT] = video(target, makers[options.output_type], sound)
-    if FileRole.MATTE in options.output_type.facts.roles:
-        files[FileRole.MATTE] = video(matte_path(target), makers[OutputType.MATTE], None)
+    maker = _FileMaker(info, hardware or Hardware(), makers, jobs_at_once)
+    files = maker.files(target, options, sound)
     if options.preview is not None:
         files[FileRole.PREVIEW] = Preview(options.preview, info)
-    return Writer(files, info)
+    also = {
+        result.output_type: maker.files(
+            result.target, options.alone(result), (also_sounds or {}).get(result.output_type)
+        )
+        for result in options.also
+    }
+    return Writer(files, info, also)
+
+
+@dataclass(frozen=True)
+class _FileMaker:
+    """Makes the files of a result of any type."""
+
+    info: VideoInfo
+    hardware: Hardware
+    makers: Mapping[OutputType, FrameMaker]
+    jobs_at_once: int
+
+    def files(
+        self, target: Path, options: MatteOptions, sound: Sound | None
+    ) -> dict[FileRole, OutputFile]:
+        """Those of the options' output type, without the preview."""
+        facts = options.output_type.facts
+        files: dict[FileRole, OutputFile] = {}
+        if not facts.is_video:
+            files[FileRole.OUTPUT] = PngSequence(target, self.jobs_at_once)
+        else:
+            files[FileRole.OUTPUT] = self._video(target, options, options.output_type, sound)
+        if FileRole.MATTE in facts.roles:
+            files[FileRole.MATTE] = self._video(matte_path(target), options, OutputType.MATTE, None)
+        return files
+
+    def _video(
+        self, path: Path, options: MatteOptions, shows: OutputType, sound: Sound | None
+    ) -> VideoFile:
+        return VideoFile(
+            path,
+            VIDEO_FORMATS[options.output_type],
+            self.makers[shows],
+            self.info,
+            options,
+            self.hardware,
+            sound,
+            self.jobs_at_once,
+        )
+
+
+def _paths(files: Mapping[FileRole, OutputFile]) -> dict[FileRole, Path]:
+    return {role: file.path for role, file in files.items()}
 
 
 def matte_path(target: Path) -> Path:

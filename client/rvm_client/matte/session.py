@@ -146,17 +146,24 @@ class ChunkSession(Closing):
             else:
                 return self.taken(answer, chunk)
 
-    def matte_all(self, chunks: Iterable[SourceChunk], watch: Stopwatch) -> Iterator[MatteChunk]:
+    def matte_all(
+        self, chunks: Iterable[SourceChunk], watch: Stopwatch, *, keep_source: bool = False
+    ) -> Iterator[MatteChunk]:
         """Matte a whole video of staged chunks, in order; `watch` gets the time of the requests.
 
         Of chunks that are there for a warm start nothing comes out. How long a result is valid,
-        MatteChunk says.
+        MatteChunk says; with `keep_source` each has the source's frames, too.
         """
+        starts_scene = True
         for chunk in chunks:
+            starts_scene = starts_scene or chunk.resets_state
+            # Where it was staged, later frames follow.
+            src = chunk.src.copy() if keep_source and chunk.role is not Role.WARM_UP else None
             with watch:
                 matte = self.matte(chunk)
             if chunk.role is not Role.WARM_UP:
-                yield matte
+                yield replace(matte, starts_scene=starts_scene, src=src)
+                starts_scene = False
 
     def begin(self, chunk: SourceChunk) -> Patience:
         """Make ready for the requests of a chunk; for how long they may be refused."""

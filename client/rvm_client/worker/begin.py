@@ -11,6 +11,7 @@ from rvm_client.download import DownloadLimits
 from rvm_client.encode import check_encoders
 from rvm_client.errors import ConfigError, GpuMemoryError, ServerError, StoppedError
 from rvm_client.isolated import DecoderLimits, DecoderPool
+from rvm_client.job import DEFAULT_DOWNSAMPLE_RATIO
 from rvm_client.matte import (
     Credentials,
     MattingModel,
@@ -26,7 +27,6 @@ from rvm_client.server import ServerSupply, StartingServer, Supervisor
 from rvm_client.upload import choose_store
 from rvm_client.worker.cold_start import ColdStart
 from rvm_client.worker.handler import Handler
-from rvm_client.worker.job import DEFAULT_DOWNSAMPLE_RATIO
 from rvm_client.worker.log import open_log
 from rvm_client.worker.metrics import OwnTriton, RemoteTriton, WorkerMetrics
 from rvm_client.worker.metrics_page import MetricsPage

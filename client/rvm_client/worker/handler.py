@@ -8,8 +8,8 @@ from concurrent import futures
 from typing import Any
 
 from rvm_client.errors import GpuLostError, RvmError, ServerLostError, ServerStartError
+from rvm_client.job import parse_job
 from rvm_client.worker.cold_start import ColdStart
-from rvm_client.worker.job import parse_job
 from rvm_client.worker.log import JOB_ID, Log
 from rvm_client.worker.metrics import WorkerMetrics
 from rvm_client.worker.progress import ProgressReporter, Send

@@ -13,6 +13,7 @@ from pathlib import Path
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import OverdueError, StoppedError, UploadError
 from rvm_client.isolated import DecoderPool, Opener, OpensHere
+from rvm_client.job import BACKGROUND_NAME, Job
 from rvm_client.matte import MattingModel
 from rvm_client.net import Deadline
 from rvm_client.options import Limits, MatteOptions
@@ -20,7 +21,6 @@ from rvm_client.output_types import FileRole, OutputType
 from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, bucket_store, presigned_store
-from rvm_client.worker.job import BACKGROUND_NAME, Job
 from rvm_client.worker.messages import DownloadMessages, UploadMessages, processing_message
 
 _PREVIEW_TYPE = "image/jpeg"

@@ -23,10 +23,10 @@ from rvm_client.batch.runpod_job import job_input
 from rvm_client.cli.batch import batch
 from rvm_client.config import Settings
 from rvm_client.errors import EndpointError, UsageError
+from rvm_client.job import parse_job
 from rvm_client.net import Backoff
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
-from rvm_client.worker.job import parse_job
 
 QUICK = Backoff(attempts=1000, first_wait_s=0.01, longest_wait_s=0.02)
 VIDEOS = [f"{letter}.mp4" for letter in "abcdef"]

@@ -12,10 +12,10 @@ from tests.support.http_faults import FaultyServer
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits
 from rvm_client.errors import OverdueError, StoppedError
+from rvm_client.job import parse_job
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
 from rvm_client.upload import choose_store
-from rvm_client.worker.job import parse_job
 from rvm_client.worker.run import JobContext, JobReport, run_job
 
 

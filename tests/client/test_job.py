@@ -9,9 +9,9 @@ import pytest
 from tests.support.signed_urls import SIGNED_TEXTS
 
 from rvm_client.errors import UsageError
+from rvm_client.job import parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
-from rvm_client.worker.job import parse_job
 
 URL = "https://example.com/a.mp4"
 FOLDER = Path("folder")

@@ -1,0 +1,5 @@
+"""Mattes to better mattes, where somebody asks for it."""
+
+from rvm_client.refine.refine import refined
+
+__all__ = ["refined"]

@@ -1,0 +1,28 @@
+"""What may be done to mattes before they are encoded; how it is done, `refine` knows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refinements:
+    """What is asked for; by default nothing."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """The mattes stay as the model made them."""
+        return self == Refinements()
+
+    @property
+    def needs_source(self) -> bool:
+        """Mattes are to come with the source's frames."""
+        return False
+
+    @property
+    def needs_rgb(self) -> bool:
+        """It works on RGB only, not on planes."""
+        return False
+
+    @property
+    def has_memory(self) -> bool:
+        """A frame's result depends on those before it in its scene, or after."""
+        return False
