@@ -83,7 +83,7 @@ function trim(_row, value, change, ctx, id, texts) {
       change({ ...now });
     }, { quiet: true });
     here.title = texts.hereTitle[name];
-    here.setAttribute("aria-label", texts.hereTitle[name]);
+    here.setAttribute("aria-label", `${texts.here}: ${texts.hereTitle[name]}`);
     return el("div", { class: "edge" },
       el("label", { htmlFor: input.id, textContent: texts[name] }), input, here);
   };

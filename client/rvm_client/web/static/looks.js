@@ -21,20 +21,26 @@ export function lookOfVideo(video, key, upload) {
   const job = video.jobs.find((one) => one.id === key);
   const look = key === "preview" ? video.preview : job?.look;
   if (look) {
-    return { thing: thingOf(video, key, look), sentence: "" };
+    return { thing: thingOf(video, key, look, job), sentence: "" };
   }
   return { thing: sourceOf(video, upload), sentence: video.state === "failed" ? "" : waitOf(video) };
 }
 
-function thingOf(video, key, look) {
+function thingOf(video, key, look, job) {
   return {
     key: `${video.id} ${key} ${look.look_url}`,
     kind: look.kind,
     lookUrl: look.look_url,
     sourceUrl: look.source_url,
     width: look.width, height: look.height, fps: look.fps, frames: look.frames,
+    offset: job && look.source_url === video.source_url ? startOf(job.fields) : 0,
     hasSound: video.has_sound,
   };
+}
+
+/** Where the result of a job begins in its source, in seconds. */
+function startOf({ trim, start_seconds: start }) {
+  return trim?.start_seconds ?? start ?? 0;
 }
 
 /** The file as this browser plays it: its own copy while it is sent, then the server's. */

@@ -170,21 +170,32 @@ async function start() {
     return;
   }
   let page = null;
-  const enter = () => { page ??= new Page(store.settings); page.main.hidden = false; open(); };
-  document.addEventListener("locked", () => {
-    if (page) page.main.hidden = true;
-    if (!document.querySelector(".login")) askPassword(enter);
-  });
-  store.settings.needs_password ? await tryDoor(enter) : enter();
+  const enter = () => {
+    page ??= new Page(store.settings);
+    page.main.hidden = false;
+    open();
+  };
+  document.addEventListener("locked", () => locked(page, enter));
+  if (store.settings.needs_password) {
+    askPassword(enter);
+  } else {
+    enter();
+  }
 }
 
-/** A reload with the cookie needs no password again. */
-async function tryDoor(enter) {
-  try {
-    await call("GET", "videos");
-    enter();
-  } catch {
-    // The form for the password is there already.
+/** The session is over: the password again, or a new session, which comes with the page. */
+async function locked(page, enter) {
+  if (document.querySelector(".login")) {
+    return;
+  }
+  const { needs_password: needsPassword } = await call("GET", "settings");
+  if (!needsPassword) {
+    location.reload();
+  } else if (!document.querySelector(".login")) {
+    if (page) {
+      page.main.hidden = true;
+    }
+    askPassword(enter);
   }
 }
 

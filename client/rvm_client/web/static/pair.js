@@ -5,10 +5,14 @@ const NEAR_SECONDS = 0.008;
 const CATCH_UP_SECONDS = 0.5;
 
 export class Pair {
-  /** `follower` may be null. `shown(seconds)` is called with the time of each frame shown. */
-  constructor(leader, follower, fps, shown) {
+  /**
+   * `follower` may be null; it is `offset` seconds ahead, where the result is of a part of it.
+   * `shown(seconds)` is called with the time of each frame shown.
+   */
+  constructor(leader, follower, { fps, offset }, shown) {
     this.leader = leader;
     this.follower = follower;
+    this.offset = offset || 0;
     this.fps = fps || 30;
     this.shown = shown;
     this.ended = false;
@@ -30,7 +34,7 @@ export class Pair {
 
   /** How far the follower is from the leader, in seconds. */
   get drift() {
-    return this.follower ? this.leader.currentTime - this.follower.currentTime : 0;
+    return this.follower ? this.leader.currentTime + this.offset - this.follower.currentTime : 0;
   }
 
   async play() {
@@ -52,11 +56,9 @@ export class Pair {
     const frames = Math.max(1, Math.round(this.duration * this.fps));
     const index = Math.min(Math.max(0, Math.floor(seconds * this.fps + 1e-6)), frames - 1);
     const middle = (index + 0.5) / this.fps;
-    for (const video of [this.leader, this.follower]) {
-      if (video) {
-        video.playbackRate = 1;
-        video.currentTime = Math.min(middle, Math.max(0, (video.duration || middle) - 0.001));
-      }
+    put(this.leader, middle);
+    if (this.follower) {
+      put(this.follower, middle + this.offset);
     }
     this.shown(middle);
   }
@@ -100,7 +102,7 @@ export class Pair {
     }
     const drift = this.drift;
     if (Math.abs(drift) > FAR_SECONDS) {
-      this.follower.currentTime = this.leader.currentTime;
+      this.follower.currentTime = this.leader.currentTime + this.offset;
     } else {
       const bend = Math.abs(drift) > NEAR_SECONDS ? drift / CATCH_UP_SECONDS : 0;
       this.follower.playbackRate = 1 + Math.min(0.1, Math.max(-0.1, bend));
@@ -115,4 +117,9 @@ export class Pair {
     this.leader.pause();
     this.follower?.pause();
   }
+}
+
+function put(video, seconds) {
+  video.playbackRate = 1;
+  video.currentTime = Math.min(seconds, Math.max(0, (video.duration || Infinity) - 0.001));
 }

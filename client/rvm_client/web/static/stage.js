@@ -79,8 +79,8 @@ export class Stage {
   }
 
   /**
-   * Show a thing: {key, kind, lookUrl, sourceUrl, poster, width, height, fps, frames, hasSound}, or
-   * null; `sentence` stands in the picture while there is no result.
+   * Show a thing: {key, kind, lookUrl, sourceUrl, poster, width, height, fps, frames, offset,
+   * hasSound}, or null; `sentence` stands in the picture while there is no result.
    */
   show(thing, sentence = "") {
     write(this.wait, sentence);
@@ -113,9 +113,14 @@ export class Stage {
   }
 
   start(leader, follower, thing) {
-    const pair = new Pair(leader, follower, thing.fps, (seconds) => this.tick(seconds));
+    const pair = new Pair(leader, follower, thing, (seconds) => this.tick(seconds));
     this.pair = pair;
     const count = () => thing.frames || Math.max(1, Math.round(pair.duration * pair.fps));
+    follower?.addEventListener("loadedmetadata", () => {
+      if (!pair.playing || pair.offset) {
+        pair.seek(leader.currentTime);
+      }
+    });
     leader.addEventListener("loadedmetadata", () => {
       this.time.max = String(count() - 1);
       if (!thing.width) {
