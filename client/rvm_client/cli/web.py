@@ -86,10 +86,10 @@ def _serve(settings: Settings) -> None:
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(f"{package} is not installed: pip install 'rvm-triton[web]'")
-    from rvm_client.web import PageOptions, serve_page
+    from rvm_client.web import PageOptions, PageServer
 
-    options = PageOptions.configured(settings)
-    serve_page(options, lambda url: click.echo(f"open {url}"))
+    server = PageServer(PageOptions.configured(settings))
+    server.run(lambda url: click.echo(f"open {url}"))
 
 
 def _read_password(file: Path | None) -> SecretStr | None:

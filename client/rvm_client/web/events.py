@@ -67,6 +67,10 @@ class Hub:
             listener.close()
         return listener
 
+    def count(self, session: str) -> int:
+        """How many listeners a session has."""
+        return sum(listener.session == session for listener in self._listeners)
+
     def leave(self, listener: Listener) -> None:
         """Forget a listener."""
         self._listeners.discard(listener)

@@ -7,14 +7,16 @@ from pathlib import Path
 from rvm_client.download import DownloadLimits, DownloadProgress, download
 from rvm_client.web.settings import PageOptions
 
+OnProgress = Callable[[int, int | None], None]
+"""Gets the bytes that came, and all there are if that is known."""
+
 
 def fetch(
     url: str,
     target: Path,
     options: PageOptions,
-    *,
-    on_progress: Callable[[int, int | None], None] = lambda _received, _total: None,
     cancelled: threading.Event,
+    on_progress: OnProgress = lambda _received, _total: None,
 ) -> int:
     """Fetch `url` into `target`; returns its bytes.
 

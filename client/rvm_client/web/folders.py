@@ -8,6 +8,11 @@ from rvm_client.web.records import Video
 SOURCE_NAME = "source"
 
 
+def background_name(background_id: str) -> str:
+    """What a file is called that may stand behind the person."""
+    return f"background-{background_id}"
+
+
 class Folders:
     """The files' places. All parts of a path are ids of our own, never what a user said."""
 
@@ -34,7 +39,7 @@ class Folders:
 
     def background(self, video: Video, background_id: str) -> Path:
         """What may stand behind the person."""
-        return self.of(video) / f"background-{background_id}"
+        return self.of(video) / background_name(background_id)
 
     def remove(self, video: Video) -> None:
         """Remove a video's files."""

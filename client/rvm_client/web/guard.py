@@ -1,23 +1,15 @@
 """What every request passes: by which name we are called, from which page, as whom."""
 
-import hashlib
-import hmac
-import time
-from collections import deque
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rvm_client.web.hosts import is_allowed_host, is_loopback_host
-from rvm_client.web.refusals import RefusedError
+from rvm_client.web.refusals import RefusedError, as_response
 from rvm_client.web.settings import PageOptions
 
-COOKIE = "rvm_web"
 PAGE_HEADER = "X-RVM-Page"
-COOKIE_SECONDS = 7 * 86_400
 _SAFE_METHODS = ("GET", "HEAD")
 _OWN_SITES = ("same-origin", "none")
 _PAGE_POLICY = (
@@ -58,27 +50,27 @@ class Guard:
                     headers[name] = value
                 is_file = scope["path"].startswith("/files/")
                 headers["Content-Security-Policy"] = _FILE_POLICY if is_file else _PAGE_POLICY
-                headers.setdefault("Cache-Control", "no-store")
+                is_static = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if is_static else "no-store")
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope["method"], scope["path"], Headers(scope=scope))
         if refusal is None:
             await self._app(scope, receive, send_with_headers)
         else:
             await as_response(refusal)(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> RefusedError | None:
+    def _refusal(self, method: str, path: str, headers: Headers) -> RefusedError | None:
         host = headers.get("host", "")
         if not is_allowed_host(host, self._allowed, is_exposed=self._is_exposed):
             return RefusedError(
                 421, f"this server is not called {host[:100]!r}; allow the name with --allowed-host"
             )
-        if method in _SAFE_METHODS:
-            return None
-        if headers.get(PAGE_HEADER) != "1":
-            return RefusedError(403, f"the header {PAGE_HEADER}: 1 is missing; use the page")
-        if not _is_own_page(headers, host):
+        # A link to the page may stand anywhere.
+        if path != "/" and not _is_own_page(headers, host):
             return RefusedError(403, "another site's page may do nothing here")
+        if method not in _SAFE_METHODS and headers.get(PAGE_HEADER) != "1":
+            return RefusedError(403, f"the header {PAGE_HEADER}: 1 is missing; use the page")
         return None
 
 
@@ -89,53 +81,3 @@ def _is_own_page(headers: Headers, host: str) -> bool:
         return False
     # Behind a proxy that encrypts, the scheme is not the one that we see.
     return origin is None or urlsplit(origin).netloc.lower() == host.lower()
-
-
-def as_response(refusal: RefusedError) -> Response:
-    """A refusal as the page reads it."""
-    headers = {"Retry-After": "30"} if refusal.status in (429, 503) else {}
-    return JSONResponse({"error": str(refusal), **refusal.more}, refusal.status, headers)
-
-
-def set_cookie(request: Request, response: Response, token: str) -> None:
-    """Let the browser show `token` from now on."""
-    is_encrypted = "https" in (
-        request.url.scheme,
-        request.headers.get("x-forwarded-proto", "").lower(),
-    )
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=COOKIE_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=is_encrypted,
-    )
-
-
-class Door:
-    """Compares passwords, and no more often than a guesser would need.
-
-    Args:
-        password: the right one.
-        tries: wrong ones within `window_s`; after these nobody is let in for a while, since
-            behind a proxy all have one address.
-        window_s: seconds.
-    """
-
-    def __init__(self, password: str, tries: int = 10, window_s: float = 60.0) -> None:
-        self._digest = hashlib.sha256(password.encode()).digest()
-        self._tries, self._window_s = tries, window_s
-        self._wrong = deque[float]()
-
-    def check(self, password: object) -> None:
-        """Raises: RefusedError: it is not the right one, or too many were wrong lately."""
-        now_s = time.monotonic()
-        while self._wrong and now_s - self._wrong[0] > self._window_s:
-            self._wrong.popleft()
-        if len(self._wrong) >= self._tries:
-            raise RefusedError(429, "too many wrong passwords; try again in a minute")
-        given = password if isinstance(password, str) else ""
-        if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._digest):
-            self._wrong.append(now_s)
-            raise RefusedError(401, "this is not the password")

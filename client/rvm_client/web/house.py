@@ -1,40 +1,86 @@
 """What the routes share, and its life from start to end."""
 
+import fcntl
+import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
+from rvm_client.errors import ConfigError
 from rvm_client.web.book import Book
+from rvm_client.web.database import Database, Measures, Sessions
+from rvm_client.web.door import COOKIE_SECONDS, Door
 from rvm_client.web.events import Hub
-from rvm_client.web.folders import Folders
-from rvm_client.web.guard import COOKIE_SECONDS, Door
+from rvm_client.web.folders import SOURCE_NAME, Folders
 from rvm_client.web.records import Job, Record, Video
-from rvm_client.web.refusals import RefusedError
+from rvm_client.web.refusals import RefusedError, not_found
 from rvm_client.web.settings import PageOptions
 from rvm_client.web.uploads import Uploads
 from rvm_client.web.workshop import Workshop
 
 _SWEEP_S = 20.0
+_DATABASE_NAME = "page.sqlite3"
+_LOCK_NAME = "lock"
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file that may be read."""
+
+    content_type: str
+    name: str
+    """For people who download it."""
 
 
 class House:
     """All that one page has."""
 
-    def __init__(self, options: PageOptions) -> None:
+    def __init__(self, options: PageOptions, database: Database) -> None:
         self.options = options
         self.hub = Hub()
         self.folders = Folders(options.state)
-        self.book = Book(options.state / "page.sqlite3", self._on_change)
+        self.measures = Measures(database)
+        self.book = Book(database, self._on_change)
         self.uploads = Uploads(options.limits)
-        self.workshop = Workshop(options, self.book, self.folders, self._on_places)
-        self.door = None if options.password is None else Door(options.password.get_secret_value())
+        self.door = Door(options, Sessions(database))
+        self.workshop = Workshop(options, self.book, self.measures, self.folders, self._on_places)
+        self._sessions = Sessions(database)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, options: PageOptions) -> Iterator["House"]:
+        """The page of a state folder, which nobody else has meanwhile.
+
+        Raises:
+            ConfigError: the folder cannot be used, or another process has it.
+        """
+        try:
+            options.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(options.state / _LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as exc:
+            raise ConfigError(
+                f"files cannot be kept in {options.state} ({exc.strerror}); name another folder "
+                "with --state"
+            ) from exc
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with Database(options.state / _DATABASE_NAME) as database:
+                yield cls(options, database)
+        except BlockingIOError as exc:
+            raise ConfigError(
+                f"another page has the folder {options.state}; stop it, or name another folder "
+                "with --state"
+            ) from exc
+        finally:
+            os.close(lock)
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -48,7 +94,6 @@ class House:
             tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(self.workshop.close)
-        self.book.close()
 
     async def _sweep(self) -> None:
         """Let go what nobody did anything with for a while."""
@@ -57,10 +102,27 @@ class House:
             for video in self.book.videos():
                 is_at_work = any(not job.is_over for job in self.book.jobs(video.id))
                 if not is_at_work and video.touched_at + self.options.keep_seconds < now:
-                    await self.uploads.stop(self.folders.of(video))
-                    await run_in_threadpool(self.workshop.remove, video)
-            self.book.forget_sessions(now - COOKIE_SECONDS)
+                    await self.remove(video)
+            owners = {video.session for video in self.book.videos()}
+            self._sessions.forget(now - COOKIE_SECONDS, owners)
             await anyio.sleep(min(_SWEEP_S, self.options.keep_seconds / 4))
+
+    async def remove(self, video: Video) -> None:
+        """Stop all work on a video; its files go."""
+        await self.uploads.stop(self.folders.of(video))
+        await run_in_threadpool(self.workshop.remove, video)
+
+    def own_video(self, request: Request) -> Video:
+        """The video that a request names, if it is its session's.
+
+        Raises:
+            RefusedError: it is not.
+        """
+        session = self.door.session(request)
+        video = self.book.video(request.path_params["video_id"])
+        if video is None or video.session != session:
+            raise not_found()
+        return video
 
     def check_room(self, size_bytes: int) -> None:
         """Raises: RefusedError: a file of that size may not, or cannot, come."""
@@ -70,7 +132,7 @@ class House:
                 413, f"the file has {size_bytes} bytes; at most {limits.upload_bytes} are allowed"
             )
         coming = sum(
-            (video.total_bytes or 0) - video.received_bytes
+            (video.total_bytes or limits.upload_bytes) - video.received_bytes
             for video in self.book.videos()
             if video.state in ("uploading", "fetching")
         )
@@ -83,38 +145,36 @@ class House:
 
     def places(self) -> dict[str, int]:
         """The places of jobs that wait."""
-        return self.workshop.matting.places()
+        return self.workshop.mattes.jobs.places()
 
     def machine(self) -> dict[str, Any]:
         """The machine as the page sees it."""
         return asdict(self.workshop.workplace.machine) | {"queued": len(self.places())}
 
-    def files(self, video: Video) -> dict[str, tuple[str, str]]:
-        """The media type and the name for people of each file that may be read."""
+    def files(self, video: Video) -> dict[str, KnownFile]:
+        """The files of a video that may be read, by what they are called in its folder."""
         stem = Path(video.name).stem or "video"
-        found: dict[str, tuple[str, str]] = {}
-        if video.source_file == "source" and video.source_type is not None:
-            found["source"] = (video.source_type, video.name)
-        elif video.source_file is not None:
-            found[video.source_file] = ("video/mp4", f"{stem}-reduced.mp4")
+        found: dict[str, KnownFile] = {}
         if video.poster_file is not None:
-            found[video.poster_file] = ("image/jpeg", f"{stem}.jpg")
+            found[video.poster_file] = KnownFile("image/jpeg", f"{stem}.jpg")
+        if video.source_file is not None:
+            found[video.source_file] = KnownFile("video/mp4", f"{stem}-reduced.mp4")
+        if video.source_type is not None:
+            found[SOURCE_NAME] = KnownFile(video.source_type, video.name)
         jobs = self.book.jobs(video.id)
-        for look in (video.preview, *(job.look for job in jobs)):
-            for file in (look.look_file, look.source_file) if look is not None else ():
-                if file is not None and file not in found:
-                    kind = "video/webm" if file.endswith(".webm") else "video/mp4"
-                    found[file] = (kind, f"{stem}-{file}")
+        for look in filter(None, (video.preview, *(job.look for job in jobs))):
+            for file in filter(None, (look.look_file, look.source_file)):
+                kind = "video/webm" if file.endswith(".webm") else "video/mp4"
+                found[file] = KnownFile(kind, f"{stem}-{file}")
         for made in (made for job in jobs for made in job.files):
-            found[made.file] = (made.content_type, made.name)
+            found[made.file] = KnownFile(made.content_type, made.name)
         return found
 
     def _on_change(self, record: Record | None, session: str, record_id: str) -> None:
         if isinstance(record, Video):
             self.hub.publish(session, "video", record_id, self.shown(record))
         elif isinstance(record, Job):
-            shown = record.shown(self.places().get(record_id, 0))
-            self.hub.publish(session, "job", record_id, shown)
+            self._publish(record, self.places().get(record_id, 0))
         else:
             self.hub.publish(session, "gone", record_id, {"id": record_id})
 
@@ -123,4 +183,9 @@ class House:
         for job_id, place in self.places().items():
             job = self.book.job(job_id)
             if job is not None:
-                self.hub.publish(job.session, "job", job_id, job.shown(place))
+                self._publish(job, place)
+
+    def _publish(self, job: Job, place: int) -> None:
+        video = self.book.video(job.video_id)
+        if video is not None:
+            self.hub.publish(job.session, "job", job.id, job.shown(video, place))

@@ -33,7 +33,7 @@ class Lane(Closing):
     ) -> None:
         self._name, self._on_change = name, on_change
         self._waiting: OrderedDict[str, deque[Task]] = OrderedDict()
-        self._working: dict[str, Task] = {}
+        self._working: list[Task] = []
         self._changed = threading.Condition()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -63,16 +63,24 @@ class Lane(Closing):
                     self._waiting[session] = kept
                 else:
                     del self._waiting[session]
-            working = self._working.get(key)
-            if working is not None:
-                working.cancelled.set()
+            working = [task for task in self._working if task.key == key]
+            for task in working:
+                task.cancelled.set()
+            self._changed.notify_all()
         self._on_change()
-        return working is not None
+        return bool(working)
 
-    def wait_idle(self, key: str, timeout_s: float) -> bool:
-        """Wait until no thread is at that task. Returns whether that is so."""
+    def wait_begun(self, key: str, timeout_s: float) -> bool:
+        """Wait until a thread is at that task. Returns whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: key not in self._working, timeout_s)
+            return self._changed.wait_for(
+                lambda: any(task.key == key for task in self._working), timeout_s
+            )
+
+    def wait_done(self, key: str, timeout_s: float) -> bool:
+        """Wait until that task neither waits nor is at work. Returns whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: key not in self._keys(), timeout_s)
 
     def places(self) -> dict[str, int]:
         """The place of each task that waits, from 1, in the order in which they will be taken."""
@@ -95,7 +103,7 @@ class Lane(Closing):
         """Tell what is at work to stop, and begin nothing more."""
         with self._changed:
             self._closed = True
-            for task in self._working.values():
+            for task in self._working:
                 task.cancelled.set()
             self._changed.notify_all()
 
@@ -106,9 +114,13 @@ class Lane(Closing):
                 task.run(task.cancelled)
             finally:
                 with self._changed:
-                    self._working.pop(task.key, None)
+                    self._working.remove(task)
                     self._changed.notify_all()
                 self._on_change()
+
+    def _keys(self) -> set[str]:
+        waiting = (task.key for tasks in self._waiting.values() for task in tasks)
+        return {*waiting, *(task.key for task in self._working)}
 
     def _take(self) -> Task | None:
         with self._changed:
@@ -121,5 +133,6 @@ class Lane(Closing):
             del self._waiting[session]
             if tasks:
                 self._waiting[session] = tasks
-            self._working[task.key] = task
+            self._working.append(task)
+            self._changed.notify_all()
             return task

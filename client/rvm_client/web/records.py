@@ -25,16 +25,17 @@ class Look(Record):
     kind: LookKind = "webm"
     look_file: str | None = None
     source_file: str | None = None
+    """None: what a browser plays of the video itself."""
     width: int | None = None
     height: int | None = None
     fps: float | None = None
     frames: int | None = None
 
-    def shown(self, video_id: str) -> dict[str, Any]:
+    def shown(self, video: "Video") -> dict[str, Any]:
         """As the page sees it."""
         return self.model_dump(exclude={"look_file", "source_file"}) | {
-            "look_url": file_url(video_id, self.look_file),
-            "source_url": file_url(video_id, self.source_file),
+            "look_url": file_url(video.id, self.look_file),
+            "source_url": file_url(video.id, self.source_file or video.source_file),
         }
 
 
@@ -52,9 +53,9 @@ class MadeFile(Record):
     width: int
     height: int
 
-    def shown(self, video_id: str) -> dict[str, Any]:
+    def shown(self, video: "Video") -> dict[str, Any]:
         """As the page sees it."""
-        return self.model_dump(exclude={"file"}) | {"url": file_url(video_id, self.file)}
+        return self.model_dump(exclude={"file"}) | {"url": file_url(video.id, self.file)}
 
 
 class Video(Record):
@@ -91,23 +92,19 @@ class Video(Record):
 
     def shown(self, jobs: "list[Job]", places: dict[str, int], keep_s: float) -> dict[str, Any]:
         """As the page sees it, with its jobs and their places in the queue."""
-        hidden = {
-            "session",
-            "url",
-            "preview",
-            "look_kind",
-            "backgrounds",
-            "touched_at",
-            "created_at",
-        }
-        hidden |= {"source_file", "source_type", "poster_file"}
-        return self.model_dump(exclude=hidden) | {
+        return self.model_dump(include=_SHOWN_OF_VIDEOS) | {
             "source_url": file_url(self.id, self.source_file),
             "poster_url": file_url(self.id, self.poster_file),
-            "preview": self.preview and self.preview.shown(self.id),
-            "jobs": [job.shown(places.get(job.id, 0)) for job in jobs],
+            "preview": self.preview and self.preview.shown(self),
+            "jobs": [job.shown(self, places.get(job.id, 0)) for job in jobs],
             "expires_at": self.touched_at + keep_s,
         }
+
+
+_SHOWN_OF_VIDEOS = {
+    *("id", "name", "state", "received_bytes", "total_bytes", "error", "width", "height"),
+    *("fps", "frames", "duration_seconds", "has_sound"),
+}
 
 
 class Job(Record):
@@ -120,7 +117,7 @@ class Job(Record):
     doing: str = ""
     frames_done: int = 0
     frames_expected: int | None = None
-    frames_per_second: float | None = None
+    fps: float | None = None
     seconds_left: float | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -136,14 +133,12 @@ class Job(Record):
         """Whether nothing more comes of it."""
         return self.state in ("done", "failed", "cancelled")
 
-    def shown(self, place: int) -> dict[str, Any]:
+    def shown(self, video: Video, place: int) -> dict[str, Any]:
         """As the page sees it."""
-        hidden = {"session", "look", "look_kind", "files", "frames_per_second"}
-        return self.model_dump(exclude=hidden) | {
+        return self.model_dump(exclude={"session", "look", "look_kind", "files"}) | {
             "place": place,
-            "fps": self.frames_per_second,
-            "look": self.look and self.look.shown(self.video_id),
-            "files": [file.shown(self.video_id) for file in self.files],
+            "look": self.look and self.look.shown(video),
+            "files": [file.shown(video) for file in self.files],
         }
 
 

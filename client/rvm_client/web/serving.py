@@ -10,48 +10,77 @@ import uvicorn
 
 from rvm_client.errors import ConfigError
 from rvm_client.web.api import application
+from rvm_client.web.connections import impatient
 from rvm_client.web.house import House
 from rvm_client.web.settings import PageOptions
 
-_END_S = 5
+# Uploads and downloads that are under way have this long to end.
+_END_S = 3
+_ANY_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def serve_page(options: PageOptions, on_open: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `on_open` gets the page's URL once it answers.
+class PageServer:
+    """Serves the page.
 
-    Raises:
-        ConfigError: the address cannot be listened at, or the state folder not be used.
+    Args:
+        options: where, for whom, and how much.
     """
-    with closing(_bound(options)) as listening:
-        house = House(options)
-        config = uvicorn.Config(
-            application(house),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=_END_S,
-            limit_concurrency=options.limits.connections,
-            proxy_headers=False,
-            ws="none",
-        )
-        server = _Server(config, house, lambda: on_open(_url(options, listening)))
-        asyncio.run(server.serve([listening]))
+
+    def __init__(self, options: PageOptions) -> None:
+        self._options = options
+        self._server: _Server | None = None
+
+    def run(self, on_open: Callable[[str], None]) -> None:
+        """Serve until SIGINT or SIGTERM, or `stop`; `on_open` gets the page's URL at once.
+
+        Raises:
+            ConfigError: the address cannot be listened at, or the state folder not be used.
+            KeyboardInterrupt: it was a signal.
+        """
+        options = self._options
+        with closing(_bound(options)) as listening, House.opened(options) as house:
+            config = uvicorn.Config(
+                application(house),
+                http=impatient(options.limits.header_timeout_s),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=options.limits.connections,
+                timeout_graceful_shutdown=_END_S,
+            )
+            url = _url(options.host, listening.getsockname()[1])
+            self._server = _Server(config, house, lambda: on_open(url))
+            asyncio.run(self._server.serve([listening]))
+
+    def stop(self) -> None:
+        """End `run`, from any thread, once it has said that the page is open."""
+        if self._server is not None:
+            self._server.stop()
 
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, house: House, on_open: Callable[[], None]) -> None:
         super().__init__(config)
         self._house, self._on_open = house, on_open
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if not self.should_exit:
             self._on_open()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._house.hub.close()
         super().handle_exit(sig, frame)
+        self._house.hub.close()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._house.hub.close)
 
 
 def _bound(options: PageOptions) -> socket.socket:
@@ -65,7 +94,6 @@ def _bound(options: PageOptions) -> socket.socket:
         ) from exc
 
 
-def _url(options: PageOptions, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+def _url(host: str, port: int) -> str:
+    host = _ANY_HOSTS.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

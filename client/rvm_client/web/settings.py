@@ -10,6 +10,7 @@ from rvm_client.errors import ConfigError
 from rvm_client.web.hosts import is_loopback_host
 
 GIB = 1 << 30
+_SHORTEST_PASSWORD = 8
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class PageLimits:
     """On average over `idle_timeout_s`."""
     jobs_waiting: int = 20
     """Of one session."""
+    backgrounds_of_a_video: int = 10
+    listeners_of_a_session: int = 8
     connections: int = 256
-    request_bytes: int = 65_536
-    """Of a request that is no upload."""
+    header_timeout_s: float = 20.0
+    """For the first bytes of a connection, and for the head of each request."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class PageOptions:
         )
 
     def __post_init__(self) -> None:
+        if self.password is not None and len(self.password.get_secret_value()) < _SHORTEST_PASSWORD:
+            raise ConfigError(
+                f"the page's password has fewer than {_SHORTEST_PASSWORD} characters; choose a "
+                "longer one"
+            )
         if self.password is None and not is_loopback_host(self.host):
             raise ConfigError(
                 f"the page would be open to others at {self.host}, and there is no password; give "

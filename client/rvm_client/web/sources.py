@@ -1,7 +1,7 @@
 """What a source is, and what a browser gets to see of it before anything is matted."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -111,5 +111,19 @@ def write_proxy(
     Raises:
         InputError, OutputError, StoppedError: as `make_proxy`.
     """
-    bounds = MatteOptions(max_width_pixels=_PROXY_SIZE_PIXELS, max_height_pixels=_PROXY_SIZE_PIXELS)
-    make_proxy(source, folder / PROXY_NAME, bounds, limits, opener, cancelled)
+    write_before(source, folder / PROXY_NAME, MatteOptions(), limits, opener, cancelled)
+
+
+def write_before(
+    source: Path,
+    target: Path,
+    options: MatteOptions,
+    limits: Limits,
+    opener: Opener,
+    cancelled: threading.Event,
+) -> None:
+    """Write the part of a source that `options` name, likewise; raises as `write_proxy`."""
+    bounds = replace(
+        options, max_width_pixels=_PROXY_SIZE_PIXELS, max_height_pixels=_PROXY_SIZE_PIXELS
+    )
+    make_proxy(source, target, bounds, limits, opener, cancelled)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from rvm_client.web.refusals import RefusedError
+from rvm_client.web.refusals import RefusedError, not_found
 from rvm_client.web.settings import PageLimits
 
-_PIECE_BYTES = 1 << 20
+_TELL_S = 0.1
 
 
 class Uploads:
@@ -79,9 +79,12 @@ class Uploads:
         most_bytes: int,
         on_bytes: Callable[[int], None],
     ) -> int:
-        descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         try:
-            received = os.fstat(descriptor).st_size
+            descriptor = os.open(target, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError as exc:
+            raise not_found() from exc
+        received = os.fstat(descriptor).st_size
+        try:
             if received != offset:
                 raise RefusedError(
                     409,
@@ -90,14 +93,17 @@ class Uploads:
                     received_bytes=received,
                 )
             os.lseek(descriptor, offset, os.SEEK_SET)
-            async for piece in self._pieces(stream):
-                if received + len(piece) > most_bytes:
+            told_s = 0.0
+            async for part in self._parts(stream):
+                if received + len(part) > most_bytes:
                     raise RefusedError(
                         413, f"the file has more than the {most_bytes} bytes allowed"
                     )
-                await anyio.to_thread.run_sync(_write_all, descriptor, piece)
-                received += len(piece)
-                on_bytes(received)
+                await anyio.to_thread.run_sync(_write_all, descriptor, part)
+                received += len(part)
+                if time.monotonic() - told_s >= _TELL_S:
+                    told_s = time.monotonic()
+                    on_bytes(received)
             return received
         except OSError as exc:
             if exc.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -107,43 +113,30 @@ class Uploads:
             raise
         finally:
             os.close(descriptor)
+            on_bytes(received)
 
-    async def _pieces(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Larger pieces of the stream, as long as it is no slower than it may be."""
-        limits, piece = self._limits, bytearray()
+    async def _parts(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream, as long as it is no slower than it may be."""
+        limits, iterator = self._limits, aiter(stream)
         window_began_s, window_bytes = time.monotonic(), 0
-        iterator = aiter(stream)
         while True:
             try:
                 part = await asyncio.wait_for(anext(iterator), limits.idle_timeout_s)
             except StopAsyncIteration:
-                break
+                return
             except asyncio.TimeoutError:
-                yield bytes(piece)
-                raise RefusedError(
-                    408, f"nothing came for {limits.idle_timeout_s:g} s; go on from there"
-                ) from None
-            except Exception:
-                # The connection broke: what came is kept.
-                yield bytes(piece)
-                raise
-            piece += part
+                silence = f"nothing came for {limits.idle_timeout_s:g} s; go on from there"
+                raise RefusedError(408, silence) from None
+            yield part
             window_bytes += len(part)
             now_s = time.monotonic()
             if now_s - window_began_s >= limits.idle_timeout_s:
                 if window_bytes < limits.slowest_bytes_per_second * limits.idle_timeout_s:
-                    raise RefusedError(
-                        408, "the upload is too slow; try again on a faster connection"
-                    )
+                    raise RefusedError(408, "the upload is too slow; go on from there")
                 window_began_s, window_bytes = now_s, 0
-            if len(piece) >= _PIECE_BYTES:
-                yield bytes(piece)
-                piece.clear()
-        if piece:
-            yield bytes(piece)
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
-    view = memoryview(piece)
+def _write_all(descriptor: int, part: bytes) -> None:
+    view = memoryview(part)
     while view:
         view = view[os.write(descriptor, view) :]

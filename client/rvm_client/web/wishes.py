@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.errors import UsageError
-from rvm_client.job import BACKGROUND_NAME, Job, parse_job
-from rvm_client.options import MatteOptions
+from rvm_client.job import Job, parse_job
+from rvm_client.options import Also, MatteOptions
 from rvm_client.output_types import OutputType
+from rvm_client.web.folders import background_name
 from rvm_client.web.records import LookKind
 
+# Fields of a job that say where files come from and go, and what the page makes by itself.
 _NOT_HERE = ("video_url", "output_type", "upload_url", "cloudinary_folder", "preview")
 _ANY_URL = "https://example.com/video.mp4"
 _FILE_MARK = "file:"
@@ -22,18 +24,48 @@ class Wish:
 
     fields: dict[str, Any]
     """As the user gave them."""
-    job: Job
-    """Of the first type."""
     output_types: tuple[OutputType, ...]
+    """The first is the one that all fields are for."""
     background_id: str | None
     """What was uploaded to stand behind the person."""
 
-    def options(self, folder: Path) -> MatteOptions:
-        """Those of the first type, with files in `folder`."""
-        options = self.job.matte_options(folder)
+    @property
+    def background_url(self) -> str | None:
+        """Where what stands behind the person is fetched from."""
+        return self.job_of(self.output_types[0]).background_url
+
+    def input_of(self, kind: OutputType) -> dict[str, Any]:
+        """The input of a job of one of the types, with those fields that go with it."""
+        given = {name: value for name, value in self.fields.items() if value is not None}
         if self.background_id is not None:
-            return replace(options, background=folder / f"background-{self.background_id}")
-        return options
+            del given["background"]
+        if kind is not self.output_types[0]:
+            # The others are of the quality that is usual for them; see `MatteOptions.alone`.
+            given.pop("crf", None)
+            given.pop("bitrate", None)
+            if not kind.facts.takes_background:
+                given.pop("background", None)
+        return {**given, "video_url": _ANY_URL, "output_type": kind.value}
+
+    def job_of(self, kind: OutputType) -> Job:
+        """A job of one of the types.
+
+        Raises:
+            UsageError: one sentence.
+        """
+        return parse_job(self.input_of(kind))
+
+    def options(self, folder: Path, also: Sequence[Also] = ()) -> MatteOptions:
+        """Those of the first type, with files in `folder`, and of what is made beside.
+
+        Raises:
+            UsageError: they do not go together.
+        """
+        options = self.job_of(self.output_types[0]).matte_options(folder)
+        if self.background_id is not None:
+            behind = folder / background_name(self.background_id)
+            options = replace(options, background=behind)
+        return replace(options, also=tuple(also))
 
 
 def parse_wish(fields: object, output_types: object, backgrounds: Sequence[str] = ()) -> Wish:
@@ -52,14 +84,20 @@ def parse_wish(fields: object, output_types: object, backgrounds: Sequence[str] 
     for name in _NOT_HERE:
         if name in fields:
             raise UsageError(f"there is no field {name!r} on the page; leave it out")
-    types = _parse_types(output_types)
     background_id = _background_id(fields.get("background"), backgrounds)
-    # The type that has a use for the most of the fields says whether they are right.
-    first = max(types, key=lambda kind: _use(kind, fields))
-    jobs = {kind: parse_job(_input(kind, fields, strict=kind is first)) for kind in types}
-    wish = Wish(fields, jobs[first], (first, *(t for t in types if t is not first)), background_id)
+    types = sorted(_parse_types(output_types), key=lambda kind: not _suits(kind, fields))
+    wish = Wish(fields, tuple(types), background_id)
+    for kind in types:
+        wish.job_of(kind)
     wish.options(Path())
     return wish
+
+
+def look_type(kind: LookKind) -> OutputType:
+    """The type of output that a look is."""
+    # Where a browser shows no WebM with alpha.
+    stacked = {t.value: t for t in OutputType}.get("alpha_stacked", OutputType.ALPHA)
+    return OutputType.ALPHA if kind == "webm" else stacked
 
 
 def _parse_types(names: object) -> list[OutputType]:
@@ -86,34 +124,11 @@ def _background_id(background: object, known: Sequence[str]) -> str | None:
     return background_id
 
 
-def _use(kind: OutputType, fields: dict[str, Any]) -> tuple[bool, bool]:
+def _suits(kind: OutputType, fields: dict[str, Any]) -> bool:
+    """Whether all that was given can be said of that type."""
+    has_background = fields.get("background") is not None
+    has_rate = fields.get("crf") is not None or fields.get("bitrate") is not None
     facts = kind.facts
-    return (
-        facts.takes_background and fields.get("background") is not None,
-        facts.crf_bounds is not None,
+    return (facts.takes_background or not has_background) and (
+        facts.crf_bounds is not None or not has_rate
     )
-
-
-def _input(kind: OutputType, fields: dict[str, Any], *, strict: bool) -> dict[str, Any]:
-    """A job's input of that type; what it has no use for is an error only where `strict`."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    if str(given.get("background", "")).startswith(_FILE_MARK):
-        del given["background"]
-    if not strict:
-        if not kind.facts.takes_background:
-            given.pop("background", None)
-        if kind.facts.crf_bounds is None:
-            given.pop("crf", None)
-            given.pop("bitrate", None)
-    return {**given, "video_url": _ANY_URL, "output_type": kind.value}
-
-
-def look_type(kind: LookKind) -> OutputType:
-    """The type of output that a look is."""
-    if kind == "stacked":
-        # Where a browser shows no WebM with alpha.
-        return next((t for t in OutputType if t.value == "alpha_stacked"), OutputType.ALPHA)
-    return OutputType.ALPHA
-
-
-__all__ = ["BACKGROUND_NAME", "Wish", "look_type", "parse_wish"]
