@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
+from pydantic import SecretStr
 from tests.support.clips import UInt8Array, read_frames, to_rgb, write_clip
 from tests.support.node import installed_packages, node_program
 from tests.support.page import VideoTool
-from tests.support.page_server import PageServer, Wire
+from tests.support.web_page import RunningPage, page_options
+from tests.support.wire import Wire
 
 from rvm_client.decode import read_rgba_at
+from rvm_client.web import PageLimits
 from rvm_export.verify.goldens import INT8_CASES
 
 AXE = Path(__file__).parent / "axe"
@@ -54,8 +57,8 @@ def large(clip: Path) -> Path:
 @pytest.fixture(scope="module")
 def url(triton_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page's address."""
-    with PageServer(tmp_path_factory.mktemp("state"), triton_url) as server:
-        yield server.url
+    with RunningPage(page_options(tmp_path_factory.mktemp("state"), triton_url)) as running:
+        yield f"{running.url}/"
 
 
 @pytest.fixture
@@ -188,7 +191,7 @@ def test_the_job_can_be_copied_as_code(finished: VideoTool) -> None:
     expect(code).to_contain_text("rvm-matte")
     finished.page.get_by_role("radio", name="JSON", exact=True).check()
     jobs = json.loads(code.inner_text())
-    assert [job["input"]["output_type"] for job in jobs] == ["alpha", "greenscreen"]
+    assert {job["input"]["output_type"] for job in jobs} == {"alpha", "greenscreen"}
 
 
 def test_an_option_that_does_not_fit_says_so_beside_itself(finished: VideoTool) -> None:
@@ -293,21 +296,6 @@ def test_a_file_that_is_no_video_says_so(tool: VideoTool, tmp_path: Path) -> Non
     assert tool.json("api/videos").json() == {"videos": []}
 
 
-def test_a_file_above_the_limit_is_not_sent(tool: VideoTool, clip: Path) -> None:
-    def small_limit(route: Any) -> None:
-        answer = route.fetch()
-        settings = answer.json()
-        settings["limits"]["upload_bytes"] = 1000
-        route.fulfill(response=answer, json=settings)
-
-    tool.page.route("**/api/settings", small_limit)
-    tool.page.reload()
-    expect(tool.page.locator(".limits").first).to_contain_text("Up to 1.0 kB")
-    tool.choose(clip)
-    expect(tool.page.locator(".add .error")).to_contain_text("at most 1.0 kB")
-    assert tool.json("api/videos").json() == {"videos": []}
-
-
 def test_two_browsers_work_at_once_and_see_only_their_own(
     tool: VideoTool, finished: VideoTool, clip: Path
 ) -> None:
@@ -341,6 +329,8 @@ def press_until(page: Page, name: str, *, most: int = 60) -> None:
 
 def test_keys_alone_do_everything(tool: VideoTool, clip: Path) -> None:
     keys = tool.page.keyboard
+    # Keys go to the page in front, where another is open, too.
+    tool.page.bring_to_front()
     tool.button("Choose a file").wait_for()
     press_until(tool.page, "Choose a file")
     with tool.page.expect_file_chooser() as chooser:
@@ -409,13 +399,21 @@ def test_the_camera_records_a_clip(browser: Browser, url: str) -> None:
         assert tool.faults == []
 
 
-def test_the_password_opens_the_page(browser: Browser, triton_url: str, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("swordfish\n")
-    arguments: Sequence[str] = ("--password-file", str(tmp_path / "password"))
-    with (
-        PageServer(tmp_path / "state", triton_url, *arguments) as server,
-        VideoTool(browser, server.url) as tool,
-    ):
+@pytest.fixture
+def guarded(triton_url: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a page with a password, which takes small files only."""
+    state = tmp_path / "state"
+    options = page_options(
+        state, triton_url, password=SecretStr("swordfish"), limits=PageLimits(upload_bytes=1000)
+    )
+    with RunningPage(options) as running:
+        yield f"{running.url}/"
+
+
+def test_behind_the_password_the_page_shows_its_limits_and_keeps_them(
+    browser: Browser, guarded: str, clip: Path
+) -> None:
+    with VideoTool(browser, guarded) as tool:
         tool.page.get_by_label("Password").fill("herring")
         tool.page.keyboard.press("Enter")
         expect(tool.page.locator(".login .error")).to_contain_text("not the password")
@@ -423,5 +421,8 @@ def test_the_password_opens_the_page(browser: Browser, triton_url: str, tmp_path
         tool.page.keyboard.press("Enter")
         expect(tool.button("Choose a file")).to_be_visible()
         tool.page.reload()
-        expect(tool.button("Choose a file")).to_be_visible()
+        expect(tool.page.locator(".limits").first).to_contain_text("Up to 1.0 kB")
+        tool.choose(clip)
+        expect(tool.page.locator(".add .error")).to_contain_text("at most 1.0 kB")
+        assert tool.json("api/videos").json() == {"videos": []}
         assert tool.faults == []

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, expect
 from tests.support.clips import UInt8Array
 
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 """For what a machine does that has other tests to run, too."""
 
 
@@ -88,15 +88,20 @@ class VideoTool:
         self.await_pictures()
 
     def await_pictures(self) -> None:
-        """Wait until both videos have a picture."""
-        self.page.evaluate(
+        """Wait until both videos have a picture, and none is on its way."""
+        states = self.page.evaluate(
             """async () => {
-              const ready = (video) => video.readyState >= 2 && !video.seeking;
-              while (![...document.querySelectorAll(".before video, .after video")].every(ready)) {
+              const videos = [...document.querySelectorAll(".before video, .after video")];
+              const ends = performance.now() + 15000;
+              const isReady = (video) => video.readyState >= 2 && !video.seeking;
+              while (!videos.every(isReady) && performance.now() < ends) {
                 await new Promise((resolve) => setTimeout(resolve, 20));
               }
+              return videos.map((video) =>
+                [isReady(video), video.readyState, video.seeking, video.networkState, video.currentTime]);
             }"""
         )
+        assert all(state[0] for state in states), states
 
     def start(self) -> None:
         """Have the background removed."""

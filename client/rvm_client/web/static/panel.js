@@ -133,6 +133,7 @@ export class Panel {
 
   update(video) {
     const wasReady = this.video.state === "ready";
+    const done = video.jobs.filter((job) => job.state === "done").length;
     const knewSize = this.video.width;
     this.video = video;
     this.startButton.disabled = video.state !== "ready";
@@ -140,7 +141,9 @@ export class Panel {
       this.arrange();
     }
     write(this.startButton.lastChild, video.jobs.length ? T.panel.again : T.panel.start);
-    if (video.state === "ready" && (!wasReady || this.asked === undefined)) {
+    if (video.state === "ready" && (!wasReady || this.asked === undefined || done !== this.done)) {
+      // Each job that is done makes the estimate better.
+      this.done = done;
       this.ask();
     } else if (video.state !== "ready") {
       write(this.estimate, video.state === "failed" ? "" : T.panel.notYet);

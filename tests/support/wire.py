@@ -1,46 +1,11 @@
-"""`rvm-web` in a process of its own, and a wire to it that can be cut."""
+"""A wire to a page that can be cut."""
 
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
-
-WEB = "from rvm_client.cli.web import web; web()"
-
-
-class PageServer:
-    """The page on a free port of loopback; a context manager.
-
-    Args:
-        state: the folder of its files.
-        triton_url: HOST:PORT of the server that mattes.
-        arguments: more of the command.
-    """
-
-    def __init__(self, state: Path, triton_url: str, *arguments: str) -> None:
-        self._command = [sys.executable, "-c", WEB, "--port", "0", "--state", str(state)]
-        self._command += ["--triton-url", triton_url, *arguments]
-        self.url = ""
-        """Of the page."""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith("open http://"), f"rvm-web said {line!r}"
-        self.url = line.split()[1]
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 class Wire:
