@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -36,8 +36,8 @@ class Visitor:
         self.session.headers["X-RVM-Page"] = "1"
 
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
-        """One request."""
-        return self.session.request(method, self.url + path, timeout=WITHIN_S, **more)
+        """One request; `path` is relative to the page, as its URLs are."""
+        return self.session.request(method, urljoin(self.url, path), timeout=WITHIN_S, **more)
 
     def get(self, path: str) -> Any:
         """The JSON at a path."""
@@ -121,9 +121,7 @@ class RunningPage(Closing):
         self._thread = threading.Thread(target=self._run, name="page")
         self._thread.start()
         self._open.wait(WITHIN_S)
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+        self._raise_failure()
 
     @property
     def port(self) -> int:
@@ -140,6 +138,11 @@ class RunningPage(Closing):
         """Stop it as a signal does."""
         self._server.stop()
         self._thread.join()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
 
     def _run(self) -> None:
         try:

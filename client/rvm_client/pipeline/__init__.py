@@ -1,6 +1,7 @@
 """The only composer of the stages, from file to file."""
 
 from rvm_client.pipeline.matte import jobs_at_once, matte_video
+from rvm_client.pipeline.proxy import make_proxy
 from rvm_client.pipeline.results import MatteProgress, MatteResult, StageSeconds
 from rvm_client.pipeline.run import QUEUE_DEPTH
 from rvm_client.pipeline.transcode import transcode
@@ -11,6 +12,7 @@ __all__ = [
     "MatteResult",
     "StageSeconds",
     "jobs_at_once",
+    "make_proxy",
     "matte_video",
     "transcode",
 ]

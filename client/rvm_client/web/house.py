@@ -26,7 +26,7 @@ from rvm_client.web.settings import PageOptions
 from rvm_client.web.uploads import Uploads
 from rvm_client.web.workshop import Workshop
 
-_SWEEP_S = 20.0
+_SWEEP_S, _SHORTEST_SWEEP_S = 20.0, 0.25
 _DATABASE_NAME = "page.sqlite3"
 _LOCK_NAME = "lock"
 
@@ -105,7 +105,7 @@ class House:
                     await self.remove(video)
             owners = {video.session for video in self.book.videos()}
             self._sessions.forget(now - COOKIE_SECONDS, owners)
-            await anyio.sleep(min(_SWEEP_S, self.options.keep_seconds / 4))
+            await anyio.sleep(min(_SWEEP_S, max(_SHORTEST_SWEEP_S, self.options.keep_seconds / 4)))
 
     async def remove(self, video: Video) -> None:
         """Stop all work on a video; its files go."""

@@ -37,9 +37,7 @@ def matte_preview(
     folder, kind = shop.folders.of(video), look_type(look.kind)
     tools = shop.workplace.tools(cancelled)
     target = folder / f"preview{kind.suffix}"
-    options = replace(
-        preview_bounds(), output_type=kind, audio=False, longest_side_pixels=_PREVIEW_SIDE_PIXELS
-    )
+    options = replace(preview_bounds(), output_type=kind, longest_side_pixels=_PREVIEW_SIDE_PIXELS)
     with tools.decoders.job(folder, cancelled) as opener:
         result = matte_video(
             shop.folders.source(video),
@@ -86,7 +84,8 @@ def do_job(job: Job, video: Video, shop: Shop, cancelled: threading.Event) -> di
         before = None
         if options.start_seconds or options.end_seconds is not None:
             before = f"{job.id}-before.mp4"
-            write_before(source, folder / before, options, tools.limits, opener, cancelled)
+            silent = replace(options, audio=False)
+            write_before(source, folder / before, silent, tools.limits, opener, cancelled)
     note_measure(shop.measures, options, result)
     return _changes(job, video, wish, result, before)
 

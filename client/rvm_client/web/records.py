@@ -143,5 +143,5 @@ class Job(Record):
 
 
 def file_url(video_id: str, file: str | None) -> str | None:
-    """Where the page finds a file in the folder of a video."""
-    return None if file is None else f"/files/{video_id}/{file}"
+    """Where the page finds a file in the folder of a video; relative to the page."""
+    return None if file is None else f"files/{video_id}/{file}"

@@ -11,8 +11,8 @@ from rvm_client.frames import VideoInfo
 from rvm_client.isolated import Opener
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.owned import part_file
+from rvm_client.pipeline import make_proxy
 from rvm_client.pixels import I420
-from rvm_client.proxy import make_proxy
 
 POSTER_NAME = "poster.jpg"
 PROXY_NAME = "source.mp4"
@@ -94,7 +94,9 @@ def write_first_second(
 
 def preview_bounds() -> MatteOptions:
     """What of a source its preview shows."""
-    return MatteOptions(end_seconds=PREVIEW_SECONDS, max_width_pixels=PREVIEW_WIDTH_PIXELS)
+    return MatteOptions(
+        end_seconds=PREVIEW_SECONDS, max_width_pixels=PREVIEW_WIDTH_PIXELS, audio=False
+    )
 
 
 def is_first_second_whole(info: VideoInfo, frames: int) -> bool:

@@ -47,12 +47,15 @@ def test_parts_make_the_file(visitor: Visitor, clip: bytes) -> None:
     assert visitor.call("GET", video["source_url"]).content == clip
 
 
-def test_what_came_before_a_cut_stays(page: RunningPage, visitor: Visitor, clip: bytes) -> None:
+def test_what_came_before_a_cut_stays(
+    page: RunningPage, visitor: Visitor, clip: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     video_id = visitor.begin_upload(len(clip))
     with raw_put(page, visitor, video_id, len(clip)) as connection:
         connection.sendall(clip[:5000])
         received(visitor, video_id, 5000)
     visitor.put(video_id, clip[5000:], 5000)
+    assert "Traceback" not in caplog.text
     video = visitor.wait_for(video_id, lambda v: v["state"] == "ready")
     assert visitor.call("GET", video["source_url"]).content == clip
 
