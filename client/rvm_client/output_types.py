@@ -27,6 +27,8 @@ class OutputType(str, Enum):
     """The alpha matte alone, as grey H.264 MP4."""
     FOREGROUND_AND_MATTE = "foreground_and_matte"
     """Two H.264 MP4 files: the straight foreground colour, and the matte."""
+    ALPHA_STACKED = "alpha_stacked"
+    """H.264 MP4 of twice the height: the straight colour above, the alpha as grey below."""
     PNG_SEQUENCE = "png_sequence"
     """A zip file of RGBA PNG pictures with straight alpha."""
 
@@ -51,6 +53,8 @@ class OutputFacts:
     is_video: bool = True
     keeps_alpha: bool = False
     has_sound: bool = True
+    is_stacked: bool = False
+    """The lower half of each picture is the alpha, as grey."""
     takes_background: bool = False
     """Something stands behind the person."""
     takes_planes: bool = False
@@ -110,6 +114,16 @@ _FACTS = {
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
         roles=(FileRole.OUTPUT, FileRole.MATTE),
+    ),
+    OutputType.ALPHA_STACKED: OutputFacts(
+        ".mp4",
+        "video/mp4",
+        keeps_alpha=True,
+        is_stacked=True,
+        takes_planes=True,
+        crf_bounds=_H264_CRF_BOUNDS,
+        aliases=("stacked",),
+        format_name="stacked",
     ),
     OutputType.PNG_SEQUENCE: OutputFacts(
         ".zip",

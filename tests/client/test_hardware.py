@@ -248,7 +248,12 @@ def write(path: Path, output_type: OutputType, hardware: Hardware) -> tuple[list
 
 @pytest.mark.parametrize(
     "output_type",
-    [OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE],
+    [
+        OutputType.GREENSCREEN,
+        OutputType.MATTE,
+        OutputType.FOREGROUND_AND_MATTE,
+        OutputType.ALPHA_STACKED,
+    ],
 )
 def test_what_no_gpu_encodes_is_encoded_by_software(
     tmp_path: Path, gpu: Hardware, caplog: pytest.LogCaptureFixture, output_type: OutputType

@@ -129,7 +129,8 @@ def test_a_video_comes_out_whole(
     for path in set(result.files.values()) - {preview}:
         times, shapes = times_and_shapes(path, output_type)
         assert times == pytest.approx(times_in, abs=0.0006)
-        assert shapes == {shape}
+        height, width = shape
+        assert shapes == {(height * (2 if output_type.facts.is_stacked else 1), width)}
     with Image.open(preview) as image:
         assert image.size == shape[::-1]
     assert result.frames == 16

@@ -27,6 +27,7 @@ WITH_SOUND = [
     OutputType.ALPHA,
     OutputType.ALPHA_PRORES,
     OutputType.FOREGROUND_AND_MATTE,
+    OutputType.ALPHA_STACKED,
 ]
 FRAME_SECONDS = 1 / 30
 

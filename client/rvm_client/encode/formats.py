@@ -1,7 +1,7 @@
 """How each kind of output file is encoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import av
 
@@ -37,6 +37,8 @@ class VideoFormat:
     """Odd pictures get one more column or row, a copy of the last one."""
     keeps_pixel_shape: bool = True
     """Its file can say that pixels are not square; else pictures are scaled until they are."""
+    is_stacked: bool = False
+    """The alpha is a second picture, below the colour in the same frame."""
     codec_options: Mapping[str, str] = field(default_factory=dict)
     quality_options: Mapping[str, str] = field(default_factory=dict)
     """What changes where quality is preferred to speed."""
@@ -95,6 +97,9 @@ H264 = VideoFormat(
     hardware=NVENC,
 )
 
+# The colour, and below it the alpha as grey.
+H264_STACKED = replace(H264, is_stacked=True)
+
 VP9_ALPHA = VideoFormat(
     container="webm",
     codec="libvpx-vp9",
@@ -129,6 +134,7 @@ VIDEO_FORMATS = {
     OutputType.ALPHA_PRORES: PRORES_ALPHA,
     OutputType.MATTE: H264,
     OutputType.FOREGROUND_AND_MATTE: H264,
+    OutputType.ALPHA_STACKED: H264_STACKED,
 }
 
 

@@ -24,6 +24,7 @@ EXPECTED = {
     OutputType.ALPHA_PRORES: ("prores", "yuva444p12le", None),
     OutputType.MATTE: ("h264", "yuv420p", None),
     OutputType.FOREGROUND_AND_MATTE: ("h264", "yuv420p", None),
+    OutputType.ALPHA_STACKED: ("h264", "yuv420p", None),
 }
 VIDEO_TYPES = list(EXPECTED)
 
@@ -71,6 +72,10 @@ def write(
     return path
 
 
+def pictures_in_a_frame(output_type: OutputType) -> int:
+    return 2 if output_type is OutputType.ALPHA_STACKED else 1
+
+
 def files_beside(path: Path, output_type: OutputType) -> set[Path]:
     is_pair = output_type is OutputType.FOREGROUND_AND_MATTE
     return {path, matte_path(path)} if is_pair else {path}
@@ -95,7 +100,7 @@ def test_what_is_written_opens_again(tmp_path: Path, output_type: OutputType) ->
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == codec
-        assert (stream.width, stream.height) == (320, 192)
+        assert (stream.width, stream.height) == (320, 192 * pictures_in_a_frame(output_type))
         assert stream.metadata.get("alpha_mode") == ("1" if output_type.value == "alpha" else None)
         context = stream.codec_context
         assert (context.colorspace, context.color_range) == (1, 1)
@@ -140,8 +145,9 @@ def test_odd_sizes_are_padded_and_not_distorted(
     rgb = [to_rgb(frame) for frame in frames]
     assert [read_index(picture) for picture in rgb] == [0, 1, 2]
     odd_is_kept = output_type is OutputType.ALPHA
-    expected = size if odd_is_kept else (width + width % 2, height + height % 2)
-    assert (frames[0].width, frames[0].height) == expected
+    width, height = size if odd_is_kept else (width + width % 2, height + height % 2)
+    height *= pictures_in_a_frame(output_type)
+    assert (frames[0].width, frames[0].height) == (width, height)
 
 
 @pytest.mark.parametrize("output_type", OutputType)
