@@ -1,7 +1,7 @@
 """Make the pictures of docs/page again, from a page that runs.
 
-    rvm-web --port 7860 &
-    python -m tests.browser.pictures http://127.0.0.1:7860/ docs/page
+rvm-web --port 7860 &
+python -m tests.browser.pictures http://127.0.0.1:7860/ docs/page
 """
 
 import argparse
@@ -34,9 +34,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as temporary:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_FLAGS)
-        clip = write_clip(
-            Path(temporary, "astronaut.mp4"), panned_portrait(), rate=Fraction(30)
-        )
+        clip = write_clip(Path(temporary, "astronaut.mp4"), panned_portrait(), rate=Fraction(30))
         sky = Path(temporary, "evening.jpg")
         Image.fromarray(evening()).save(sky, quality=92)
         take_all(browser, arguments.url, clip, sky, arguments.folder)

@@ -39,6 +39,8 @@ class VideoTool:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        # What is still being worked on for it is in nobody's way then.
+        self.context.request.post(f"{self._url}api/forget", headers={"X-RVM-Page": "1"})
         self.context.close()
 
     def _heard(self, kind: str, text: str) -> None:
@@ -87,21 +89,34 @@ class VideoTool:
         self.page.locator('.frame[data-view="compare"]').wait_for()
         self.await_pictures()
 
-    def await_pictures(self) -> None:
-        """Wait until both videos have a picture, and none is on its way."""
+    def await_pictures(self, selector: str = ".before video, .after video") -> None:
+        """Wait until these videos have a picture, and none is on its way."""
         states = self.page.evaluate(
-            """async () => {
-              const videos = [...document.querySelectorAll(".before video, .after video")];
+            """async (selector) => {
+              const videos = [...document.querySelectorAll(selector)];
               const ends = performance.now() + 15000;
               const isReady = (video) => video.readyState >= 2 && !video.seeking;
               while (!videos.every(isReady) && performance.now() < ends) {
                 await new Promise((resolve) => setTimeout(resolve, 20));
               }
-              return videos.map((video) =>
-                [isReady(video), video.readyState, video.seeking, video.networkState, video.currentTime]);
-            }"""
+              return videos.map((video) => [isReady(video), video.readyState, video.networkState]);
+            }""",
+            selector,
         )
+        assert states
         assert all(state[0] for state in states), states
+
+    def await_drawn(self) -> None:
+        """Wait until the canvas of a stacked video has a picture."""
+        self.page.locator(".after stacked-alpha-video").evaluate(
+            """async (element) => {
+              const canvas = () => element.shadowRoot.querySelector("canvas");
+              while (element.video.readyState < 2 || !canvas()?.width) {
+                await new Promise((resolve) => setTimeout(resolve, 20));
+              }
+            }""",
+            timeout=15_000,
+        )
 
     def start(self) -> None:
         """Have the background removed."""
@@ -109,7 +124,9 @@ class VideoTool:
 
     def await_result(self) -> None:
         """Wait for the newest job, and for the stage to show it."""
-        card = self.page.locator('.job:first-child:not([data-state="queued"], [data-state="working"])')
+        card = self.page.locator(
+            '.job:first-child:not([data-state="queued"], [data-state="working"])'
+        )
         card.wait_for()
         expect(card).to_have_attribute("data-state", "done")
         self.await_pictures()

@@ -4,6 +4,7 @@
 // kind       which control of controls.js shows it
 // initial    the value before anyone chose; a value that equals it is left out of the job
 // more       stands under "More options"
+// needs      the job's field without which a server knows nothing of it; then it is not shown
 // fits(ctx)  whether it is shown; ctx: {types, facts, video, settings, backdrop}
 // fields(value, ctx)  the job's fields it makes; without it, {name: value}
 // names      the fields that an error of the server may begin with; without it, [name]
@@ -46,6 +47,44 @@ export const OPTIONS = [
     fields: trimFields,
   },
   { name: "audio", kind: "toggle", initial: true, fits: (ctx) => ctx.video.has_sound !== false },
+  {
+    name: "subject",
+    kind: "choice",
+    initial: "all",
+    needs: "subject",
+    names: ["subject", "keep"],
+    items: () => itemsOf("subject", ["all", "largest"]),
+  },
+  {
+    name: "source_type",
+    kind: "choice",
+    initial: "person",
+    needs: "source_type",
+    items: () => itemsOf("source_type", ["person", "green_screen", "auto"]),
+  },
+  {
+    name: "edges",
+    kind: "sliders",
+    initial: { shrink_pixels: 0, feather_pixels: 0, despill: 0 },
+    more: true,
+    needs: "edges",
+    names: ["edges", "shrink_pixels", "feather_pixels", "despill"],
+    parts: [
+      { name: "shrink_pixels", min: -4, max: 8, step: 0.5 },
+      { name: "feather_pixels", min: 0, max: 16, step: 0.5 },
+      { name: "despill", min: 0, max: 1, step: 0.1 },
+    ],
+    fields: (value, ctx, initial) => ({ edges: changedParts(value, initial) }),
+  },
+  {
+    name: "stabilize",
+    kind: "sliders",
+    initial: { stabilize: 0 },
+    more: true,
+    needs: "stabilize",
+    parts: [{ name: "stabilize", min: 0, max: 100, step: 5 }],
+    fields: (value) => value,
+  },
   {
     name: "size",
     kind: "choice",
@@ -127,7 +166,9 @@ export function initialChoices(settings) {
 
 /** The rows that are shown. */
 export function fittingRows(ctx) {
-  return OPTIONS.filter((row) => !row.fits || row.fits(ctx));
+  const known = ctx.settings.fields ?? [];
+  return OPTIONS.filter((row) =>
+    (!row.needs || known.includes(row.needs)) && (!row.fits || row.fits(ctx)));
 }
 
 /** The fields of a job with these values; what was not chosen is left out. */
@@ -138,7 +179,7 @@ export function jobFields(values, ctx) {
     if (JSON.stringify(value) === JSON.stringify(row.initial)) {
       continue;
     }
-    const made = row.fields ? row.fields(value, ctx) : { [row.name]: value };
+    const made = row.fields ? row.fields(value, ctx, row.initial) : { [row.name]: value };
     Object.entries(made).forEach(([name, field]) => {
       if (field !== null && field !== undefined) {
         fields[name] = field;
@@ -152,6 +193,14 @@ export function jobFields(values, ctx) {
 export function rowOfError(sentence) {
   const first = sentence.split(/[\s.:,]/, 1)[0];
   return OPTIONS.find((row) => (row.names ?? [row.name]).includes(first));
+}
+
+function itemsOf(name, values) {
+  return values.map((value) => ({ value, label: T.options[name][value] }));
+}
+
+function changedParts(value, initial) {
+  return Object.fromEntries(Object.entries(value).filter(([name, part]) => part !== initial[name]));
 }
 
 function trimFields({ start, end }) {

@@ -31,7 +31,7 @@ export function controlOf(row, value, change, ctx) {
   };
 }
 
-const KINDS = { presets, toggle, choice, trim, rate, background };
+const KINDS = { presets, toggle, choice, trim, rate, background, sliders };
 
 function presets(_row, value, change, _ctx, _id, texts) {
   const sentence = el("p", { class: "sentence", textContent: T.presets[value].sentence });
@@ -124,6 +124,28 @@ function rate(_row, value, change, ctx, id, texts) {
   update(ctx);
   show();
   return { element: el("div", {}, el("p", { class: "label", textContent: texts.label }), by.element, crf, bitrate), update };
+}
+
+/** One slider for each part of the value. */
+function sliders(row, value, change, _ctx, id, texts) {
+  const now = { ...value };
+  const slider = ({ name, min, max, step }) => {
+    const said = el("output", { htmlFor: `${id}-${name}` }, String(now[name]));
+    const input = el("input", {
+      id: `${id}-${name}`, type: "range", min, max, step, value: now[name],
+      on: {
+        input: () => {
+          now[name] = Number(input.value);
+          write(said, input.value);
+          change({ ...now });
+        },
+      },
+    });
+    return el("div", { class: "slider" }, el("label", { htmlFor: input.id, textContent: texts[name] }), input, said);
+  };
+  return {
+    element: el("fieldset", {}, el("legend", { class: "label", textContent: texts.label }), row.parts.map(slider)),
+  };
 }
 
 function background(_row, value, change, _ctx, _id, texts) {

@@ -123,7 +123,7 @@ function progressOf(job) {
   if (job.state === "queued") {
     return job.place > 0 ? T.results.place(job.place) : T.results.queued;
   }
-  const parts = [T.results.doing[job.doing] ?? ""];
+  const parts = [T.results.doing[job.doing] ?? job.doing];
   if (job.frames_done) {
     parts.push(T.results.frames(job.frames_done, job.frames_expected));
   }

@@ -238,6 +238,31 @@ export const T = {
       sentence: "The picture is scaled down to fit, never up.",
       original: "As it is",
     },
+    subject: {
+      label: "Who is kept",
+      sentence: "Where others walk by, the largest person alone can be kept.",
+      all: "Everybody",
+      largest: "The largest person",
+    },
+    source_type: {
+      label: "Behind the person now",
+      sentence: "A green or blue screen is keyed out; the edge is sharper then.",
+      person: "Anything",
+      green_screen: "A green or blue screen",
+      auto: "Find out",
+    },
+    edges: {
+      label: "Edge",
+      sentence: "Shrink it where the old background shows, soften it, or take its tint off.",
+      shrink_pixels: "Shrink, pixels",
+      feather_pixels: "Soften, pixels",
+      despill: "Take tint off",
+    },
+    stabilize: {
+      label: "Calm the edge",
+      sentence: "Damps the flicker of the edge where the picture does not move.",
+      stabilize: "Strength",
+    },
     audio: { label: "Keep the sound", sentence: "Where the kind of file can have it." },
     warm_start: {
       label: "Good from the first frame",
