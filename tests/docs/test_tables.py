@@ -18,6 +18,7 @@ from rvm_client.cli.batch import batch
 from rvm_client.cli.flags import batch_flags, row_flags
 from rvm_client.cli.matte import matte
 from rvm_client.cli.serve import main as serve
+from rvm_client.cli.web import web
 from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
 from rvm_client.job import Job, parse_job
@@ -186,6 +187,21 @@ def test_options_of_batch() -> None:
         *("--output", "--output-type", "--preview", "--json"),
     }
     assert {flag for flag in known - own if flag.startswith("--")} == {"--contact-sheet"}
+
+
+def test_options_of_web() -> None:
+    rows = table(DOCS / "page.md", "option of `rvm-web`", "meaning", "default")
+    documented = defaults(rows, r"--[a-z-]+")
+    assert documented.keys() == {
+        flag for option in web.params for flag in option.opts if flag != "--version"
+    }
+    for flag, name in [
+        ("--host", "web_host"),
+        ("--port", "web_port"),
+        ("--keep-seconds", "web_keep_seconds"),
+        ("--password-file", "web_password"),
+    ]:
+        assert says(documented[flag], Settings.model_fields[name].default), flag
 
 
 def test_columns_of_a_list() -> None:

@@ -16,6 +16,7 @@ from tests.support.web_page import RunningPage, Visitor, page_options
 
 from rvm_client.config import process_environment
 from rvm_client.errors import ConfigError
+from rvm_client.web.folders import SOURCE_NAME
 
 COMMAND = [sys.executable, "-c", "from rvm_client.cli.web import web; web()", "--port", "0"]
 
@@ -76,7 +77,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 def test_files_of_nobody_go_at_the_start(tmp_path: Path) -> None:
     left = tmp_path / "files" / "session" / "video"
     left.mkdir(parents=True)
-    (left / "source").touch()
+    (left / SOURCE_NAME).touch()
     with RunningPage(page_options(tmp_path)):
         assert not [*(tmp_path / "files").iterdir()]
 

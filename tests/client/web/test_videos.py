@@ -13,6 +13,8 @@ from tests.support.clips import index_frame, read_frames, read_index, to_rgb, wr
 from tests.support.sound import Track, click_times, write_sound_clip
 from tests.support.web_page import WITHIN_S, RunningPage, Visitor, page_options
 
+from rvm_client.web.sources import PREVIEW_WIDTH_PIXELS
+
 
 def indices(content: bytes) -> list[int]:
     """Those of the frames of a video."""
@@ -98,7 +100,7 @@ def test_a_preview_is_reduced(visitor: Visitor, tmp_path: Path) -> None:
     before = visitor.call("GET", video["preview"]["source_url"]).content
     with av.open(io.BytesIO(before), "r") as container:
         frames = list(container.decode(video=0))
-    assert {(frame.width, frame.height) for frame in frames} == {(640, 80)}
+    assert {(frame.width, frame.height) for frame in frames} == {(PREVIEW_WIDTH_PIXELS, 80)}
     assert len(frames) == 30
 
 
