@@ -58,8 +58,9 @@ def evening() -> UInt8Array:
     """A soft sky, [H,W,3]."""
     top, bottom = np.array((38, 52, 98)), np.array((246, 178, 138))
     share = np.linspace(0, 1, HEIGHT)[:, np.newaxis, np.newaxis] ** 1.4
-    sky = (top * (1 - share) + bottom * share) * np.ones((1, WIDTH, 1))
-    return sky.astype(np.uint8)
+    column = top * (1 - share) + bottom * share
+    sky: UInt8Array = np.tile(column.astype(np.uint8), (1, WIDTH, 1))
+    return sky
 
 
 def take_all(browser: Browser, url: str, clip: Path, sky: Path, folder: Path) -> None:

@@ -50,6 +50,7 @@ class VideoTool:
 
     def choose(self, clip: Path) -> None:
         """Add a file by the button."""
+        self.page.locator(".top").wait_for()
         if not self.button("Choose a file").is_visible():
             self.button("Add a video").click()
         with self.page.expect_file_chooser() as chooser:

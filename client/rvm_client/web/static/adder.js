@@ -18,16 +18,21 @@ export class Adder {
     });
     this.error = el("p", { class: "error", role: "alert", id: "add-error", hidden: true });
     this.choose = button(T.add.choose, () => this.file.click(), { iconName: "upload", kind: "primary" });
+    this.heading = el("h1", { id: "add-heading", textContent: T.add.heading });
     const zone = el("div", { class: "zone" },
       el("p", { class: "zone-title", textContent: T.add.drop }),
       el("div", { class: "row" }, this.choose, this.file, button(T.add.camera, record, { iconName: "camera" })),
       this.urlForm());
     this.element = el("section", { class: "add", "aria-labelledby": "add-heading" },
-      el("h1", { id: "add-heading", textContent: T.add.heading }),
-      el("p", { class: "intro", textContent: T.add.intro }), zone, this.error,
+      this.heading, el("p", { class: "intro", textContent: T.add.intro }), zone, this.error,
       el("p", { class: "limits", textContent: limitsText(settings) }),
       el("p", { class: "limits", textContent: T.add.kept(duration(settings.keep_seconds)) }));
     catchDrops((files) => this.take(files));
+  }
+
+  /** Where it lies in a dialog, it is one of many things to do. */
+  rename(isInDialog) {
+    write(this.heading, isInDialog ? T.add.another : T.add.heading);
   }
 
   urlForm() {

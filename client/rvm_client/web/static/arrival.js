@@ -38,7 +38,8 @@ export class Arrival {
     this.video = video;
     const upload = uploadOf(video.id);
     const isComing = video.state === "uploading" || video.state === "fetching";
-    const isPaused = video.state === "uploading" && !upload;
+    const isWhole = video.state === "uploading" && video.received_bytes >= video.total_bytes;
+    const isPaused = video.state === "uploading" && !upload && !isWhole;
     this.element.hidden = !isComing && video.state !== "failed";
     this.bar.hidden = this.cancel.hidden = !isComing;
     this.goOn.hidden = this.file.hidden = !isPaused;
@@ -47,11 +48,16 @@ export class Arrival {
       this.fail(video.error);
       write(this.said, "");
     } else if (isComing) {
-      this.progress(video, upload, isPaused);
+      this.progress(video, upload, isPaused, isWhole);
     }
   }
 
-  progress(video, upload, isPaused) {
+  progress(video, upload, isPaused, isWhole) {
+    if (isWhole) {
+      write(this.said, T.upload.looking);
+      this.bar.removeAttribute("value");
+      return;
+    }
     const sent = upload?.sentBytes ?? video.received_bytes;
     const share = video.total_bytes ? sent / video.total_bytes : 0;
     if (video.total_bytes) {

@@ -21,7 +21,8 @@ import { deleteVideo, uploadOf } from "./uploads.js";
 class Page {
   constructor(settings) {
     this.settings = settings;
-    this.previews = new Map();
+    /** What was said of each video. */
+    this.said = new Map();
     /** What a person wants to look at, by video; without it, the newest. */
     this.wanted = new Map();
     this.header = new Header(() => this.forget());
@@ -60,6 +61,7 @@ class Page {
     const home = store.videos.size ? this.dialog : this.main;
     if (this.adder.element.parentElement !== home) {
       this.dialog.close();
+      this.adder.rename(home === this.dialog);
       home === this.main ? home.prepend(this.adder.element) : home.append(this.adder.element);
     }
   }
@@ -94,14 +96,18 @@ class Page {
     this.stage.show(thing, sentence);
     this.stage.offer(items, key, (chosen) => this.want(video.id, chosen));
     this.results.update(video, key);
-    this.sayPreview(video);
+    this.say(video);
   }
 
-  sayPreview(video) {
-    const before = this.previews.get(video.id);
-    const now = video.preview?.state;
-    this.previews.set(video.id, now);
-    if (before !== undefined && before !== "done" && now === "done") {
+  /** Tell a screen reader what has come since the last time. */
+  say(video) {
+    const before = this.said.get(video.id);
+    const now = { state: video.state, preview: video.preview?.state };
+    this.said.set(video.id, now);
+    if (before?.state === "uploading" && now.state === "ready") {
+      announce(T.upload.arrived(video.name));
+    }
+    if (before && before.preview !== "done" && now.preview === "done") {
       announce(T.stage.previewReady);
     }
   }

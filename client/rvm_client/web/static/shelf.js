@@ -81,6 +81,9 @@ function stateOf(video) {
 function uploadState(video) {
   const upload = uploadOf(video.id);
   const share = (upload?.sentBytes ?? video.received_bytes) / (video.total_bytes || 1);
+  if (video.received_bytes >= video.total_bytes) {
+    return { text: T.shelf.looking, share: 1 };
+  }
   if (upload?.waiting) {
     return { text: T.shelf.waiting, share };
   }

@@ -10,8 +10,6 @@ export const T = {
     forget: "Delete everything",
     reconnecting: "The connection to the server is lost. The page tries again.",
     queued: (count) => (count === 1 ? "1 waiting" : `${count} waiting`),
-    onGpu: "GPU",
-    onCpu: "CPU",
   },
 
   add: {
@@ -19,7 +17,6 @@ export const T = {
     intro: "People stay, with every strand of hair. The rest goes. The file stays on this machine.",
     drop: "Drop a video here",
     dropAnywhere: "Drop to add the video",
-    or: "or",
     choose: "Choose a file",
     camera: "Use the camera",
     url: "Address of a video",
@@ -54,6 +51,7 @@ export const T = {
     remove: (name) => `Delete ${name}`,
     uploading: (share) => `Uploading ${share}`,
     waiting: "Connection lost",
+    looking: "Looking at it",
     paused: (share) => `Paused at ${share}`,
     fetching: (share) => (share ? `Fetching ${share}` : "Fetching"),
     failed: "Failed",
@@ -83,6 +81,7 @@ export const T = {
     cancel: "Cancel the upload",
     arrived: (name) => `${name} has arrived.`,
     fetching: "The server fetches the video.",
+    looking: "The file is here. The server looks at what is in it.",
   },
 
   stage: {
@@ -113,7 +112,6 @@ export const T = {
     looking: "Looking at",
     preview: "First second, fast",
     result: (index) => `Result ${index}`,
-    source: "Original",
     keys: "Space plays. , and . step by frame. + and − zoom, drag to move.",
     waits: {
       uploading: "The first second comes as soon as enough of the file is here.",
@@ -171,11 +169,10 @@ export const T = {
     place: (place) => (place === 1 ? "1 job is before this one." : `${place} jobs are before this one.`),
     queued: "Waiting for the machine.",
     doing: {
-      starting: "The machine is starting",
-      decoding: "Reading the video",
+      starting: "Getting ready",
       matting: "Removing the background",
-      encoding: "Writing the files",
       finishing: "Finishing the files",
+      "fetching the background": "Fetching the background",
     },
     frames: (done, expected) => (expected ? `${done} of ${expected} frames` : `${done} frames`),
     fps: (rate) => `${rate} frames a second`,
@@ -206,7 +203,6 @@ export const T = {
   errors: {
     unreachable: "The server cannot be reached. Is it still running?",
     status: (status) => `The server answered with status ${status}.`,
-    field: "Something",
   },
 
   presets: {
@@ -223,7 +219,6 @@ export const T = {
       green: "Green",
       viewer: "As in the viewer",
       empty: "The viewer shows a checkerboard. Choose a colour or a picture there.",
-      sending: "The picture is being sent.",
     },
     trim: {
       label: "Part of the video",

@@ -1,13 +1,22 @@
 // Files on their way to the server: sent from where it has them, again after a broken connection.
 
 import { ApiError, PAGE_HEADER, call, parsed } from "./api.js";
-import { changed, dropVideo, putVideo } from "./store.js";
+import { changed, dropVideo, putVideo, subscribe } from "./store.js";
 import { T } from "./texts.js";
 import { lookKind } from "./transparency.js";
 
 const WAITS_MS = [300, 1000, 2000, 4000, 8000];
 
 const uploads = new Map();
+
+subscribe(({ videos }) => {
+  for (const upload of uploads.values()) {
+    if (upload.isSent && videos.get(upload.id)?.state !== "uploading") {
+      uploads.delete(upload.id);
+      URL.revokeObjectURL(upload.localUrl);
+    }
+  }
+});
 
 /** The upload of a video by this page, or undefined. */
 export function uploadOf(id) {
@@ -45,6 +54,7 @@ class Upload {
     /** Whether the connection is broken and the page waits to go on. */
     this.waiting = false;
     this.cancelled = false;
+    this.isSent = false;
     this.request = null;
   }
 
@@ -56,7 +66,7 @@ class Upload {
         this.sentBytes = (await call("GET", `videos/${this.id}`)).received_bytes;
         this.waiting = false;
         if (this.sentBytes >= this.file.size) {
-          return this.end();
+          return this.sent();
         }
         await this.send(this.sentBytes);
         failures = 0;
@@ -100,6 +110,12 @@ class Upload {
       setTimeout(resolve, milliseconds);
       addEventListener("online", resolve, { once: true });
     });
+  }
+
+  /** All is sent; the browser's own copy is shown until the server has looked at its own. */
+  sent() {
+    this.isSent = true;
+    changed();
   }
 
   end() {
