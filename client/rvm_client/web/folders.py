@@ -20,11 +20,14 @@ class Folders:
         self.root = state / "files"
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def make(self, video: Video) -> None:
+        """Make the folder of a new video."""
+        for folder in (self.of(video).parent, self.of(video)):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
     def of(self, video: Video) -> Path:
-        """The folder of a video, which is made."""
-        folder = self.root / video.session / video.id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
+        """The folder of a video; gone once the video is removed."""
+        return self.root / video.session / video.id
 
     def source(self, video: Video) -> Path:
         """The file as it came."""

@@ -43,6 +43,7 @@ class JobRoutes:
         waiting = len(house.book.unfinished(video.session))
         if waiting >= house.options.limits.jobs_waiting:
             raise RefusedError(429, f"{waiting} jobs wait already; wait until one is done")
+        house.check_room(0)
         job = Job(
             id=new_id(),
             video_id=video.id,

@@ -49,6 +49,7 @@ class VideoRoutes:
             raise RefusedError(429, "the list is full; remove a video first")
         video = _from_url(session, given) if "url" in given else _from_file(session, given)
         house.check_room(video.total_bytes or 0)
+        house.folders.make(video)
         house.book.add_video(video)
         if video.url is not None:
             house.workshop.sources.fetch(video)

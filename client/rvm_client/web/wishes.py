@@ -16,6 +16,12 @@ from rvm_client.web.records import LookKind
 _NOT_HERE = ("video_url", "output_type", "upload_url", "cloudinary_folder", "preview")
 _ANY_URL = "https://example.com/video.mp4"
 _FILE_MARK = "file:"
+_STACKED = {kind.value: kind for kind in OutputType}.get("alpha_stacked")
+# What browsers can show that show no WebM with alpha, as far as there is such a type.
+_LOOK_TYPES: dict[LookKind, OutputType] = {
+    "webm": OutputType.ALPHA,
+    "stacked": _STACKED or OutputType.ALPHA,
+}
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,7 @@ def parse_wish(fields: object, output_types: object, backgrounds: Sequence[str] 
 
 def look_type(kind: LookKind) -> OutputType:
     """The type of output that a look is."""
-    # Where a browser shows no WebM with alpha.
-    stacked = {t.value: t for t in OutputType}.get("alpha_stacked", OutputType.ALPHA)
-    return OutputType.ALPHA if kind == "webm" else stacked
+    return _LOOK_TYPES[kind]
 
 
 def _parse_types(names: object) -> list[OutputType]:
