@@ -14,7 +14,7 @@ export const T = {
 
   add: {
     heading: "Remove the background of a video",
-    intro: "People stay, with every strand of hair. The rest goes. The file stays on this machine.",
+    intro: "People are kept, the rest becomes transparent. Videos go to the machine that serves this page, and nowhere else.",
     drop: "Drop a video here",
     dropAnywhere: "Drop to add the video",
     choose: "Choose a file",
