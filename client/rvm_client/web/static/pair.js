@@ -105,7 +105,8 @@ export class Pair {
       this.follower.currentTime = this.leader.currentTime + this.offset;
     } else {
       const bend = Math.abs(drift) > NEAR_SECONDS ? drift / CATCH_UP_SECONDS : 0;
-      this.follower.playbackRate = 1 + Math.min(0.1, Math.max(-0.1, bend));
+      const pace = 1 + Math.min(0.1, Math.max(-0.1, bend));
+      this.follower.playbackRate = this.leader.playbackRate * pace;
     }
     if (this.follower.paused && !this.follower.ended) {
       this.follower.play().catch(() => {});
