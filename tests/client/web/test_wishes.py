@@ -41,7 +41,7 @@ VIDEO = Video(
         ({}, [], "at least one type"),
         ({}, "alpha", "must be a list"),
         ({}, ["alpha", "alpha"], "twice"),
-        ({}, ["gif"], "'gif'"),
+        ({}, ["tiff"], "'tiff'"),
         ([], ["alpha"], "must be an object"),
         ({"speed": "warp"}, ["alpha"], "speed is 'warp'"),
         ({"nonsense": 1}, ["alpha"], "no field 'nonsense'"),
