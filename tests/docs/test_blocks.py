@@ -139,6 +139,7 @@ def check_command(words: list[str]) -> None:
     elif command[:2] == ["python", "-m"] and command[2] in MODULES:
         parse_flags(MODULES[command[2]], arguments[2:])
     elif command[:2] == ["python", "-m"]:
+        # It takes no flags.
         assert command[2].startswith("bench.")
         assert importlib.util.find_spec(command[2]) is not None
     elif program == "ray":
