@@ -1,6 +1,10 @@
 """`rvm-batch --cluster` on a Ray cluster of three machines, all of them on this one."""
 
 import json
+import os
+import pty
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -71,12 +75,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(cluster: Any, folder: Path) -> "subprocess.Popen[str]":
+def start(
+    cluster: Any, folder: Path, *flags: str, stderr: int = subprocess.PIPE
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*PROGRAM, "list.csv", "-o", "out", *FLAGS, "--json", "--cluster", cluster.address],
+        [*PROGRAM, "list.csv", "-o", "out", *FLAGS, *flags, "--cluster", cluster.address],
         cwd=folder,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -115,7 +122,7 @@ def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
         assert invoke(batch, *arguments, "--triton-url", echo_server.grpc_url).exit_code == 1
-    with start(cluster, folder) as process:
+    with start(cluster, folder, "--json") as process:
         busy: list[Any] = []
 
         def two_are_busy() -> bool:
@@ -143,13 +150,28 @@ def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     assert_nothing_is_left(folder, temporary)
 
 
-def test_stopped_it_leaves_nothing_behind(cluster: Any, folder: Path, temporary: Path) -> None:
-    with start(cluster, folder) as process:
-        wait_for(lambda: any(folder.glob("out/.slow*.part")), process)
+def test_it_shows_how_far_videos_are_and_stopped_it_leaves_nothing_behind(
+    cluster: Any, folder: Path, temporary: Path
+) -> None:
+    write_clip(folder / "slow0.mp4", [index_frame(i) for i in range(12)])
+    terminal, its_end = pty.openpty()
+    shown = bytearray()
+
+    def is_under_way() -> bool:
+        while select.select([terminal], [], [], 0)[0]:
+            shown.extend(os.read(terminal, 1 << 16))
+        # The frames of the first video, not the videos.
+        return re.search(rb"slow0.* [1-9]\d*/12", shown) is not None
+
+    with start(cluster, folder, "--frames-per-request", "1", stderr=its_end) as process:
+        wait_for(is_under_way, process)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "Traceback" not in errors
+        process.communicate(timeout=60)
+    is_under_way()
+    os.close(its_end)
+    os.close(terminal)
+    assert process.returncode == 130, shown
+    assert b"Traceback" not in shown
     assert_nothing_is_left(folder, temporary)
 
 

@@ -1,12 +1,13 @@
 """An item as the input of a job, and its output as files."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
-from rvm_client.output_types import FileRole, OutputType
+from rvm_client.output_types import FileRole
 from rvm_client.pixels import Colour
 
 
@@ -62,18 +63,17 @@ def file_urls(item: Item, output: Mapping[str, Any]) -> dict[FileRole, str]:
 
 def file_name(item: Item, role: FileRole, output: Mapping[str, Any]) -> str:
     """What a file is called: another type than was asked for, for want of room, has its suffix."""
-    name = item.file_names[role]
+    made = as_made(item, output).options.output_type
+    became_smaller = role is FileRole.OUTPUT and made is not item.options.output_type
+    return item.file_names[role] + (made.suffix if became_smaller else "")
+
+
+def as_made(item: Item, output: Mapping[str, Any]) -> Item:
+    """The item with the type that its output has, which may be the smaller one."""
     smaller = item.options.output_type.facts.smaller_type
-    became_smaller = (
-        role is FileRole.OUTPUT
-        and smaller is not None
-        and output.get("output_format") == smaller.facts.format_name
-    )
-    return f"{name}{_suffix(smaller)}" if became_smaller else name
-
-
-def _suffix(kind: OutputType | None) -> str:
-    return "" if kind is None else kind.suffix
+    if smaller is None or output.get("output_format") != smaller.facts.format_name:
+        return item
+    return replace(item, options=replace(item.options, output_type=smaller))
 
 
 def _background(item: Item) -> str | None:
