@@ -25,9 +25,10 @@ from rvm_export.wire import KINDS, ONNX_KINDS, Format, Layout, ModelKind, Precis
 
 ROOT = Path(__file__).parents[1]
 
-# Shells start background jobs with Ctrl-C ignored, and programs inherit that: those under test
-# must not, whichever way the tests were started.
+# Shells start background jobs with Ctrl-C ignored, nohup its programs with SIGHUP, and programs
+# inherit that: those under test must not, whichever way the tests were started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # Modules that wait for servers and processes come first: then two workers of pytest-xdist, which

@@ -50,18 +50,18 @@ class Spot:
 class Splitting:
     """How a video becomes segments."""
 
-    longer_than_s: float = 600.0
+    longer_than_s: float = 120.0
     """Shorter ones stay whole."""
     segment_s: float = 60.0
     """At least."""
     most: int = 10_000
     """Segments of a video."""
-    warm_up_frames: int = 32
+    warm_up_frames: int = 96
     """Before a segment that begins inside a scene."""
     failing: float = 0.0
     """Of the joints inside scenes, so many must be matted again from the true state."""
-    in_order: bool = True
-    """Such a segment waits for all before it; else only for the one before it."""
+    in_order: bool = False
+    """Such a segment waits for all before it. In `rvm-batch` it waits for one only."""
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,9 @@ def long_table() -> Rows:
         "talk, 1 in 10 fails": (_TALK, replace(_LONG, failing=0.1)),
         "one take, none fails": (_ONE_TAKE, _LONG),
         "one take, 1 in 10 fails": (_ONE_TAKE, replace(_LONG, failing=0.1)),
-        "1 in 10 fails, side by side": (_ONE_TAKE, replace(_LONG, failing=0.1, in_order=False)),
+        "1 in 10 fails, in order": (_ONE_TAKE, replace(_LONG, failing=0.1, in_order=True)),
         "one take, 1 in 2 fails": (_ONE_TAKE, replace(_LONG, failing=0.5)),
-        "1 in 2 fails, side by side": (_ONE_TAKE, replace(_LONG, failing=0.5, in_order=False)),
+        "1 in 2 fails, in order": (_ONE_TAKE, replace(_LONG, failing=0.5, in_order=True)),
     }
     rows = {}
     for kind, (every_s, splitting) in kinds.items():

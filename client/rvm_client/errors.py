@@ -159,6 +159,10 @@ class HardwareEncoderError(OutputError):
     """An encoder on a GPU failed on the way; the same work may be done in software."""
 
 
+class JoinError(OutputError):
+    """Segments do not fit together; the same work may be done in one piece."""
+
+
 class UploadError(OutputError):
     """The result could not be stored."""
 

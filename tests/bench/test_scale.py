@@ -85,8 +85,8 @@ def test_a_chain_of_failures_is_as_slow_as_one_machine() -> None:
     all_fail = simulate([video], Plan(100, FREE, splitting=replace(SPLIT, failing=1.0)))
     assert all_fail.seconds > alone.seconds
     half = replace(SPLIT, failing=0.5)
-    in_order = simulate([video], Plan(100, FREE, splitting=half))
-    ahead = simulate([video], Plan(100, FREE, splitting=replace(half, in_order=False)))
+    in_order = simulate([video], Plan(100, FREE, splitting=replace(half, in_order=True)))
+    ahead = simulate([video], Plan(100, FREE, splitting=half))
     assert ahead.redone == in_order.redone
     assert ahead.seconds < in_order.seconds / 2
 

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 import pytest
 from tests.support.clips import index_frame, write_clip
@@ -76,10 +78,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(
-    cluster: Any, folder: Path, *flags: str, stderr: int = subprocess.PIPE
+    cluster: Any,
+    folder: Path,
+    source: str = "list.csv",
+    flags: Sequence[str] = FLAGS,
+    stderr: int = subprocess.PIPE,
 ) -> "subprocess.Popen[str]":
+    as_json = ("--json",) if stderr == subprocess.PIPE else ()
     return subprocess.Popen(
-        [*PROGRAM, "list.csv", "-o", "out", *FLAGS, *flags, "--cluster", cluster.address],
+        [*PROGRAM, source, "-o", "out", *flags, *as_json, "--cluster", cluster.address],
         cwd=folder,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.PIPE,
@@ -122,7 +129,7 @@ def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
         assert invoke(batch, *arguments, "--triton-url", echo_server.grpc_url).exit_code == 1
-    with start(cluster, folder, "--json") as process:
+    with start(cluster, folder) as process:
         busy: list[Any] = []
 
         def two_are_busy() -> bool:
@@ -163,7 +170,9 @@ def test_it_shows_how_far_videos_are_and_stopped_it_leaves_nothing_behind(
         # The frames of the first video, not the videos.
         return re.search(rb"slow0.* [1-9]\d*/12", shown) is not None
 
-    with start(cluster, folder, "--frames-per-request", "1", stderr=its_end) as process:
+    with start(
+        cluster, folder, flags=(*FLAGS, "--frames-per-request", "1"), stderr=its_end
+    ) as process:
         wait_for(is_under_way, process)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
@@ -173,6 +182,42 @@ def test_it_shows_how_far_videos_are_and_stopped_it_leaves_nothing_behind(
     assert process.returncode == 130, shown
     assert b"Traceback" not in shown
     assert_nothing_is_left(folder, temporary)
+
+
+def test_the_segments_of_a_long_video_are_spread(
+    cluster: Any, tmp_path: Path, temporary: Path, echo_server: TritonServer
+) -> None:
+    """A process that is lost costs the segment that it was at. Every frame of ProRes is whole."""
+    frames = [index_frame(number) for number in range(60)]
+    clip = write_clip(tmp_path / "long.mp4", frames, rate=Fraction(15))
+    flags = ("--no-warm-start", "--output-type", "alpha_prores")
+    slowly = ("--downsample-ratio", "0.5", "--split", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
+        place = ("-o", tmp_path / "alone", "--triton-url", echo_server.grpc_url)
+        assert invoke(batch, clip, *place, *flags).exit_code == 0
+    with start(cluster, tmp_path, "long.mp4", (*flags, *slowly)) as process:
+        busy: list[psutil.Process] = []
+
+        def two_are_busy() -> bool:
+            busy[:] = [actor for node in busy_machines(cluster) for actor in actors_on(node)]
+            return len(busy) > 1 and any((tmp_path / "out").glob(".*.parts"))
+
+        wait_for(two_are_busy, process)
+        busy[0].kill()
+        out, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert json.loads(out)["done"] == 1
+    (line,) = (tmp_path / "out/report.jsonl").read_text().splitlines()
+    assert json.loads(line)["segments"] == 4
+    made, alone = (pictures(tmp_path / where / "long.mov") for where in ("out", "alone"))
+    assert made == alone
+    assert_nothing_is_left(tmp_path, temporary)
+
+
+def pictures(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
 def assert_nothing_is_left(folder: Path, temporary: Path) -> None:

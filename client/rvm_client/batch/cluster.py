@@ -7,9 +7,10 @@ machine says nothing about the item, however often that happens; a process that 
 that stays may, so that is counted.
 """
 
+import itertools
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Any
 
 from rvm_client.batch.cluster_actor import Fault, Matter, Ready
 from rvm_client.batch.cluster_machines import actor_options, actors_on, connected, machines
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.closing import Closing
 from rvm_client.errors import (
@@ -58,6 +59,7 @@ class _Call:
 
     actor: _Actor
     item: Item | None = None
+    number: int = 0
 
 
 class Cluster(Closing):
@@ -85,6 +87,7 @@ class Cluster(Closing):
         self._target = target if is_url(target) else str(Path(target).resolve())
         self._actors: list[_Actor] = []
         self._calls: dict[Any, _Call] = {}
+        self._numbers = itertools.count(1)
         self._asked: list[Any] = []
         """Calls that say how far items are."""
         self._given_up: Counter[str] = Counter()
@@ -117,9 +120,8 @@ class Cluster(Closing):
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: whether files are there, each machine finds out."""
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
-        waiting = deque(items)
         crashes: dict[Item, list[str]] = {}
         """The machines on which an item's process or server ended."""
         going = 0
@@ -127,7 +129,7 @@ class Cluster(Closing):
             for actor in self._free(len(waiting)):
                 item = waiting.popleft()
                 watcher.started(item)
-                self._calls[actor.handle.do.remote(_everywhere(item))] = _Call(actor, item)
+                self._ask_for(item, actor)
                 going += 1
             found = self._step()
             self._tell(watcher)
@@ -144,6 +146,11 @@ class Cluster(Closing):
                     yield Outcome.failed(call.item, _ended(call.item, answer))
                 else:
                     waiting.append(call.item)
+
+    def _ask_for(self, item: Item, actor: _Actor) -> None:
+        number = next(self._numbers)
+        call = actor.handle.do.remote(_everywhere(item), number)
+        self._calls[call] = _Call(actor, item, number)
 
     def _free(self, most: int) -> list[_Actor]:
         """So many actors at most that can take an item now, and are to be given one each."""
@@ -184,13 +191,14 @@ class Cluster(Closing):
         self._told_s = now_s
         count = len(self._asked)
         told = self._ray.wait(self._asked, num_returns=count, timeout=0)[0] if count else []
-        items = {c.item.name: c.item for c in self._calls.values() if c.item is not None}
+        items = {c.number: c.item for c in self._calls.values() if c.item is not None}
         for reference in told:
             # An actor that is gone has nothing to tell.
             with suppress(self._ray.exceptions.RayError):
-                for name, progress in self._ray.get(reference).items():
-                    if name in items:
-                        watcher.moved(items[name], progress.frames_done, progress.frames_expected)
+                for number, progress in self._ray.get(reference).items():
+                    if number in items:
+                        done, expected = progress.frames_done, progress.frames_expected
+                        watcher.moved(items[number], done, expected)
         busy = dict.fromkeys(c.actor for c in self._calls.values() if c.item is not None)
         self._asked = [actor.handle.progress.remote() for actor in [*busy][:_MOST_ASKED]]
 

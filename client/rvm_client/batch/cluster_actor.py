@@ -57,7 +57,7 @@ class Matter:
         self._opening = threading.Lock()
         self._workplace: Workplace | None = None
         self._under_way = 0
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[int, Progress] = {}
         self._ended = threading.Condition()
 
     def ready(self) -> Ready | Fault:
@@ -68,12 +68,17 @@ class Matter:
             return Fault(str(exc))
         return Ready(workplace.versions, workplace.items_at_once)
 
-    def do(self, item: Item) -> Outcome | Fault:
-        """Do one item. A bad video is an outcome, a server that is lost a fault."""
+    def do(self, item: Item, number: int) -> Outcome | Fault:
+        """Do one item. A bad video is an outcome, a server that is lost a fault.
+
+        Args:
+            item: the item.
+            number: of this call, by which `progress` names it.
+        """
 
         def note(progress: MatteProgress) -> None:
             found = Progress(progress.frames_done, progress.frames_expected)
-            self._progress[item.name] = found
+            self._progress[number] = found
 
         with self._being_under_way():
             try:
@@ -83,10 +88,10 @@ class Matter:
                     self._close()
                 return Fault(str(exc))
             finally:
-                self._progress.pop(item.name, None)
+                self._progress.pop(number, None)
 
-    def progress(self) -> dict[str, Progress]:
-        """How far the items under way are, by their names."""
+    def progress(self) -> dict[int, Progress]:
+        """How far the items under way are, by the numbers of their calls."""
         return dict(self._progress)
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,7 @@ def outcomes(
     api = RunPodApi(f"{server.base_url}/v2", ENDPOINT, KEY, away_s)
     items = [Item(url, MatteOptions(), name=Path(url).stem) for url in urls(*names)]
     engine = RunPod(api, ENDPOINT, Settings(allow_private_addresses=True), None, 4, QUICK)
-    with closing(engine.outcomes(items, watcher or Noted())) as found:
+    with closing(engine.outcomes(deque(items), watcher or Noted())) as found:
         return list(found)
 
 
