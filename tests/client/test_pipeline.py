@@ -5,9 +5,9 @@ from unittest import mock
 import pytest
 from tests.support.gpu_server import GpuServer
 
-from rvm_client import pipeline
 from rvm_client.config import Settings
 from rvm_client.matte import MattingModel
+from rvm_client.pipeline import matte as pipeline_matte
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_jobs_at_once(setting: int, on_gpu: bool, cores: int, expected: int) -> 
     with (
         GpuServer() as server,
         MattingModel(server.url) as model,
-        mock.patch.object(pipeline, "available_cores", return_value=cores),
+        mock.patch.object(pipeline_matte, "available_cores", return_value=cores),
         mock.patch.object(MattingModel, "runs_on_gpu", on_gpu),
     ):
-        assert pipeline.jobs_at_once(Settings(jobs_at_once=setting), model) == expected
+        assert pipeline_matte.jobs_at_once(Settings(jobs_at_once=setting), model) == expected

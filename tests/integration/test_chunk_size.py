@@ -6,11 +6,11 @@ import pytest
 from tests.support.clips import index_frame, write_clip
 from tests.support.gpu_server import GpuServer
 
-from rvm_client import pipeline
 from rvm_client.machine import Hardware
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits, MatteOptions
 from rvm_client.pipeline import matte_video
+from rvm_client.pipeline import run as pipeline_run
 from rvm_client.server import TritonServer
 
 FRAMES = 12
@@ -30,7 +30,7 @@ def with_video_engines(folder: Path) -> Limits:
 def test_a_model_on_a_gpu_gets_more_frames_also_where_no_codec_runs_on_one(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "shared_room_bytes", lambda _jobs_at_once: 2**34)
+    monkeypatch.setattr(pipeline_run, "shared_room_bytes", lambda _jobs_at_once: 2**34)
     options = MatteOptions(warm_start=False)
     with GpuServer() as server, MattingModel(server.url) as model:
         assert model.runs_on_gpu
@@ -41,7 +41,7 @@ def test_a_model_on_a_gpu_gets_more_frames_also_where_no_codec_runs_on_one(
 def test_a_model_on_a_processor_gets_fewer_also_where_a_codec_runs_on_a_gpu(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo_server: TritonServer
 ) -> None:
-    monkeypatch.setattr(pipeline, "shared_room_bytes", lambda _jobs_at_once: 2**34)
+    monkeypatch.setattr(pipeline_run, "shared_room_bytes", lambda _jobs_at_once: 2**34)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     progress: list[int] = []
     with MattingModel(echo_server.grpc_url) as model:
