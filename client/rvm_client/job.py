@@ -29,6 +29,7 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.refinements import Refinements, SourceType
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125
@@ -69,6 +70,7 @@ _ALLOWED = {
     "max_height": "a whole number of pixels",
     "crf": "a whole number",
     "bitrate": "a whole number of bits per second",
+    "source_type": "person, green_screen or auto",
 }
 _S3_ALLOWED = {
     "accessId": "the id of an access key",
@@ -158,6 +160,7 @@ class Job(BaseModel):
     max_height: StrictInt | None = None
     crf: StrictInt | None = None
     bitrate: StrictInt | None = None
+    source_type: SourceType = "person"
 
     # No field: RunPod passes it on beside the input, and in the input it is refused.
     _s3_config: S3Config | None = PrivateAttr(None)
@@ -248,6 +251,7 @@ class Job(BaseModel):
             crf=self.crf,
             bitrate_bits_per_second=self.bitrate,
             preview=folder / PREVIEW_NAME if self.preview else None,
+            refinements=Refinements(source_type=self.source_type),
         )
 
     def _background(self, folder: Path) -> Colour | Path | None:

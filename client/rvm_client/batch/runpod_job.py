@@ -8,6 +8,7 @@ from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import Colour
+from rvm_client.refinements import Refinements
 
 
 def job_input(item: Item) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def job_input(item: Item) -> dict[str, Any]:
         "crf": options.crf,
         "bitrate": options.bitrate_bits_per_second,
         "preview": item.preview,
+        **_refinements(options.refinements),
     }
     default = MatteOptions.model
     if options.model != default and not options.prefer_quality:
@@ -74,6 +76,13 @@ def file_name(item: Item, role: FileRole, output: Mapping[str, Any]) -> str:
 
 def _suffix(kind: OutputType | None) -> str:
     return "" if kind is None else kind.suffix
+
+
+def _refinements(wished: Refinements) -> dict[str, Any]:
+    """The fields that say them; none where nothing is wished for, so that older workers take it."""
+    if wished.source_type == Refinements.source_type:
+        return {}
+    return {"source_type": wished.source_type}
 
 
 def _background(item: Item) -> str | None:

@@ -17,6 +17,7 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.refinements import SOURCE_TYPES, Refinements, SourceType
 from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,6 +88,14 @@ _FLAGS = (
         "--prefer-quality",
         is_flag=True,
         help=f"Slower encoding, and a network input of up to {QUALITY_LONGEST_SIDE_PIXELS} pixels.",
+    ),
+    click.option(
+        "--source-type",
+        type=click.Choice(SOURCE_TYPES),
+        default=Refinements.source_type,
+        show_default=True,
+        help="green_screen: the person stands before a screen of one colour, which makes a sharper "
+        "matte. auto: where each scene has such a screen.",
     ),
     click.option("--frames-per-request", type=int, help="Frames of one request to the server."),
 )
@@ -182,6 +191,7 @@ def matte_options(
     background: Colour | Path | None,
     model: ModelName,
     prefer_quality: bool,
+    source_type: SourceType,
     **flags: Any,
 ) -> MatteOptions:
     """The options that the flags say.
@@ -196,6 +206,7 @@ def matte_options(
         background=background,
         model=model,
         prefer_quality=prefer_quality,
+        refinements=Refinements(source_type=source_type),
         **flags,
     )
 

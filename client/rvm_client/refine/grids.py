@@ -75,9 +75,7 @@ class Grid:
         found: FloatArray = upper + down * (lower - upper)
         return found
 
-    def _between(
-        self, pixels: IndexArray, count: int
-    ) -> tuple[IndexArray, IndexArray, FloatArray]:
+    def _between(self, pixels: IndexArray, count: int) -> tuple[IndexArray, IndexArray, FloatArray]:
         """The two cells whose middles are beside each pixel, and how far it is to the second."""
         half = np.float32(0.5)
         place = ((pixels + half) / np.float32(self.cell_pixels) - half).clip(0, count - 1)

@@ -4,22 +4,22 @@ Near the person's outline, each pixel C is a mix of a colour F of the person and
 screen, C = alpha * F + (1 - alpha) * B. With F and B from beside it, alpha is how far C lies on the
 way from B to F, by least squares, and F is then what C has without its part of B (Porter and Duff:
 "Compositing Digital Images", SIGGRAPH 1984, has the mix; Smith and Blinn: "Blue Screen Matting",
-SIGGRAPH 1996, what is to be solved). The model's matte is the guard: deep inside the person alpha is
-1, whatever she wears; far from her it is 0, whatever is on the screen.
+SIGGRAPH 1996, what is to be solved). The model's matte is the guard: deep inside the person alpha
+is 1, whatever she wears; far from her it is 0, whatever is on the screen.
 """
 
 import numpy as np
 
 from rvm_client.pixels import UInt8Array
 from rvm_client.refine.grids import FloatArray, IndexArray, smoothed, spread
-from rvm_client.refine.screen import LUMA_WEIGHTS, Screen, chroma_of
+from rvm_client.refine.screen import LUMA_WEIGHTS, SOLID_ALPHA, Screen, chroma_of
 
 # Cells with so much alpha are the person's; cells this far from them may hold hair.
 _PERSON_ALPHA, _REACH_CELLS = 25, 4
 # Cells with at least so much alpha, and this far from any with less, are deep inside.
 _INSIDE_ALPHA, _DEPTH_CELLS = 242, 2
-# Pixels of the person that colours are taken from: of full alpha, and of little of the screen's hue.
-_SOLID_ALPHA, _MOST_HUE_OF_PERSON = 250, 0.35
+# The person's colours are taken from solid pixels with no more of the screen's chroma than this.
+_MOST_HUE_OF_PERSON = 0.35
 # Light tells person and screen apart worse than colour does, but has no coarser samples (4:2:0).
 _LUMA_WEIGHT = 0.25
 # Noise about the ends of the way is none of the other.
@@ -68,7 +68,7 @@ def _person(screen: Screen, pha: UInt8Array) -> FloatArray | None:
     """The person's own colours in each cell, [rows,columns,3]; None where nobody is seen."""
     sampled, step = screen.sampled, screen.step
     along = chroma_of(sampled) @ screen.hue
-    solid = pha[::step, ::step] >= _SOLID_ALPHA
+    solid = pha[::step, ::step] >= SOLID_ALPHA
     solid &= along < _MOST_HUE_OF_PERSON * screen.chroma_levels
     return screen.grid.filled(sampled, solid, step) if solid.any() else None
 
