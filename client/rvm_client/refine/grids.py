@@ -2,9 +2,8 @@
 at pixels.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from rvm_client.pixels import UInt8Array
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.intp]
-Extreme = Callable[..., Any]
+Extreme: TypeAlias = np.ufunc
 """`np.maximum` or `np.minimum`."""
 
 
@@ -44,7 +43,8 @@ class Grid:
         """Rows and columns of all pixels of the cells [rows,columns] that are True."""
         side = self.cell_pixels
         tall = cells.repeat(side, axis=0)[: self.height_pixels]
-        return np.nonzero(tall.repeat(side, axis=1)[:, : self.width_pixels])
+        y, x = np.nonzero(tall.repeat(side, axis=1)[:, : self.width_pixels])
+        return y, x
 
     def filled(self, colours: FloatArray, known: BoolArray, step: int) -> FloatArray:
         """The mean of known colours in each cell, [rows,columns,3]; of the nearest where there is
@@ -64,23 +64,54 @@ class Grid:
         sums[:, 3] = np.bincount(cells, minlength=rows * columns)
         return smoothed(_pulled(sums.reshape(rows, columns, 4)))
 
-    def at(self, values: FloatArray, y: IndexArray, x: IndexArray) -> FloatArray:
-        """Values of cells, [rows,columns] or [rows,columns,3], at pixels: bilinear."""
-        top, bottom, down = self._between(y, values.shape[0])
-        left, right, across = self._between(x, values.shape[1])
-        if values.ndim > 2:
-            down, across = down[:, np.newaxis], across[:, np.newaxis]
-        upper = values[top, left] + across * (values[top, right] - values[top, left])
-        lower = values[bottom, left] + across * (values[bottom, right] - values[bottom, left])
-        found: FloatArray = upper + down * (lower - upper)
-        return found
+    def patch(self, cells: BoolArray) -> "Patch":
+        """The pixels of the cells [rows,columns] that are True."""
+        side = self.cell_pixels
+        rows, columns = np.nonzero(cells)
+        shape = len(rows), side, side
+        offsets = np.arange(side)
+        y = np.broadcast_to((rows[:, np.newaxis] * side + offsets)[:, :, np.newaxis], shape).ravel()
+        x = np.broadcast_to((columns[:, np.newaxis] * side + offsets)[:, np.newaxis], shape).ravel()
+        is_there = (y < self.height_pixels) & (x < self.width_pixels)
+        return Patch(side, rows, columns, y[is_there], x[is_there], is_there)
 
-    def _between(self, pixels: IndexArray, count: int) -> tuple[IndexArray, IndexArray, FloatArray]:
-        """The two cells whose middles are beside each pixel, and how far it is to the second."""
-        half = np.float32(0.5)
-        place = ((pixels + half) / np.float32(self.cell_pixels) - half).clip(0, count - 1)
-        first = place.astype(np.intp)
-        return first, np.minimum(first + 1, count - 1), (place - first).astype(np.float32)
+
+@dataclass(frozen=True)
+class Patch:
+    """N pixels: those of M cells, cell by cell."""
+
+    side: int
+    """Of a cell, in pixels."""
+    rows: IndexArray
+    """[M], of the cells."""
+    columns: IndexArray
+    y: IndexArray
+    """[N], of the pixels."""
+    x: IndexArray
+    is_there: BoolArray
+    """Of M whole cells, which pixels are in the picture."""
+
+    def read(self, values: FloatArray) -> FloatArray:
+        """Values of cells, [rows,columns,K], at each pixel, [K,N]: bilinear."""
+        bordered = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        around = [
+            bordered[self.rows + down, self.columns + across]
+            for down in range(3)
+            for across in range(3)
+        ]
+        one = self._weights()
+        weights = np.einsum("ya,xb->abyx", one, one).reshape(9, -1)
+        # One product of matrices: [K,M,9] by [9,side * side].
+        read: FloatArray = np.stack(around).transpose(2, 1, 0) @ weights
+        whole = read.reshape(values.shape[2], -1)
+        return whole if self.is_there.all() else whole[:, self.is_there]
+
+    def _weights(self) -> FloatArray:
+        """[side,3]: how much of the cell before, of its own and of the next a pixel gets."""
+        place = (np.arange(self.side, dtype=np.float32) + 0.5) / self.side - 0.5
+        before, after = np.maximum(-place, 0), np.maximum(place, 0)
+        weights: FloatArray = np.stack([before, 1 - before - after, after], axis=-1)
+        return weights.astype(np.float32)
 
 
 def spread(cells: UInt8Array, reach: int, extreme: Extreme) -> UInt8Array:

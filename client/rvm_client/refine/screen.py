@@ -106,14 +106,16 @@ def find_screen(src: UInt8Array, pha: UInt8Array) -> Screen | None:
 
 def chroma_of(colours: FloatArray) -> FloatArray:
     """Colours [...,3] less their luma: 0 where they are grey."""
-    return colours - (colours @ LUMA_WEIGHTS)[..., np.newaxis]
+    chroma: FloatArray = colours - (colours @ LUMA_WEIGHTS)[..., np.newaxis]
+    return chroma
 
 
 def _clear(grid: Grid, pha: UInt8Array, reached: BoolArray, step: int) -> BoolArray:
     """Which of every `step`-th pixel are behind the person, and not beside the edge."""
     rows, columns = (np.arange(0, pixels, step) // grid.cell_pixels for pixels in pha.shape)
     near = reached[rows[:, np.newaxis], columns]
-    return (pha[::step, ::step] <= _CLEAR_ALPHA) & ~near
+    clear: BoolArray = (pha[::step, ::step] <= _CLEAR_ALPHA) & ~near
+    return clear
 
 
 def _has_hue(chroma: FloatArray, hue: FloatArray, length: float) -> BoolArray:
