@@ -84,7 +84,7 @@ def test_what_is_no_screen_is_not_taken_for_one(picture: npt.NDArray[np.float64]
 
 def test_made_backgrounds_are_no_screens() -> None:
     shown = before_screen()
-    for seed in range(30):
+    for seed in range(12):
         drawn = Background.drawn_from(np.random.default_rng(seed), 240, 180).at(0, 240, 180)
         screen = find_screen(behind(shown, drawn), shown.pha[0])
         assert screen is None or not screen.is_plain, seed
