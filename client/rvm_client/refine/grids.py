@@ -64,6 +64,20 @@ class Grid:
         sums[:, 3] = np.bincount(cells, minlength=rows * columns)
         return smoothed(_pulled(sums.reshape(rows, columns, 4)))
 
+    def ranges(self, picture: UInt8Array, cells: BoolArray) -> tuple[UInt8Array, UInt8Array]:
+        """The least and the largest level of each channel in M cells, two [M,3].
+
+        Args:
+            picture: [H,W,3].
+            cells: [rows,columns], True for M of them.
+        """
+        rows, columns = np.nonzero(cells)
+        offsets = np.arange(self.cell_pixels)
+        y = (rows[:, np.newaxis] * self.cell_pixels + offsets).clip(0, self.height_pixels - 1)
+        x = (columns[:, np.newaxis] * self.cell_pixels + offsets).clip(0, self.width_pixels - 1)
+        blocks = picture[y[:, :, np.newaxis], x[:, np.newaxis]]
+        return blocks.min(axis=(1, 2)), blocks.max(axis=(1, 2))
+
     def patch(self, cells: BoolArray) -> "Patch":
         """The pixels of the cells [rows,columns] that are True."""
         side = self.cell_pixels

@@ -28,8 +28,11 @@ _INSIDE_ALPHA, _DEPTH_CELLS = 242, 1
 _CELL_TO_WITHIN = 3
 # The person's colours are taken from solid pixels with no more of the screen's chroma than this.
 _MOST_HUE_OF_PERSON = 0.35
-# A pixel so near the screen's colour is the screen's: noise is as large.
-_NOISE_LEVELS = 5
+# A pixel so near the screen's colour is the screen's, and a cell with none that is farther off:
+# noise is as large.
+_NOISE_LEVELS, _PLAIN_LEVELS = 5, 9
+# One so far from it is the person's, where the model has no doubt.
+_PERSON_LEVELS = 60
 
 
 @dataclass(frozen=True)
@@ -71,25 +74,55 @@ def keyed(
         [H,W,3] straight foreground without the screen's colour, and [H,W] alpha.
     """
     grid, guards = screen.grid, _Guards.of(screen.grid, pha)
-    alpha, colours = pha.copy(), fgr.copy()
-    alpha[grid.pixels_of(guards.near == 0)] = 0
     person = _person(screen, pha)
-    if person is None:
-        return colours, alpha
-    patch = grid.patch((guards.near == 1) & (guards.inside == 0))
-    y, x = patch.y, patch.x
-    known = patch.read(np.concatenate([screen.colours, person, guards.ramps], axis=-1))
-    alpha[y, x], colours[y, x] = 0, known[3:6].T
-    seen = _colours_at(src, y, x)
-    # Most of the pixels are plainly the screen's, which costs little to see.
-    others = np.flatnonzero(np.abs(seen - known[:3]).max(axis=0) > _NOISE_LEVELS)
-    y, x, known = y[others], x[others], known[:, others]
-    behind, own = known[:3], _own_colours(known[3:6], fgr, pha, screen, y, x)
-    mixed = _with_smooth_chroma(seen[:, others], src, y, x)
-    share = _guarded(share_of_person(mixed, own, behind), known[6:], pha, grid, y, x)
-    alpha[y, x] = np.rint(share * 255)
-    colours[y, x] = np.rint(unmixed(mixed, share, own, behind, screen.hue)).T
+    alpha, colours = pha.copy(), fgr.copy()
+    band = (guards.near == 1) & (guards.inside == 0)
+    is_plain = np.zeros_like(band)
+    is_plain[band] = _is_plain(screen, src, band)
+    alpha[grid.pixels_of(is_plain | (guards.near == 0))] = 0
+    if person is not None:
+        patch = grid.patch(band & ~is_plain)
+        known = patch.read(np.concatenate([screen.colours, person, guards.ramps], axis=-1))
+        _key(patch.y, patch.x, known, src, screen, colours, alpha)
     return colours, alpha
+
+
+def _key(
+    y: IndexArray,
+    x: IndexArray,
+    known: FloatArray,
+    src: UInt8Array,
+    screen: Screen,
+    colours: UInt8Array,
+    alpha: UInt8Array,
+) -> None:
+    """Key N pixels of colours and alpha, which are the model's.
+
+    `known` is [8,N]: the screen's colour, the person's nearby, and the guards' ramps.
+    """
+    seen = _colours_at(src, y, x)
+    levels_off = np.abs(seen - known[:3]).max(axis=0)
+    has_no_doubt = _well_within(alpha, y, x, screen.grid.cell_pixels // _CELL_TO_WITHIN)
+    # Pixels that are surely the person's stay as they are; what is left of hers is solved.
+    left = np.flatnonzero(~has_no_doubt | (levels_off <= _PERSON_LEVELS))
+    mixed = left[levels_off[left] > _NOISE_LEVELS]
+    own = _own_colours(known[3:6, mixed], colours, alpha, screen, y[mixed], x[mixed])
+    alpha[y[left], x[left]], colours[y[left], x[left]] = 0, known[3:6, left].T
+    y, x, known = y[mixed], x[mixed], known[:, mixed]
+    colour = _with_smooth_chroma(seen[:, mixed], src, y, x)
+    share = share_of_person(colour, own, known[:3])
+    share = _guarded(share, known[6:], has_no_doubt[mixed])
+    alpha[y, x] = np.rint(share * 255)
+    colours[y, x] = np.rint(unmixed(colour, share, own, known[:3], screen.hue)).T
+
+
+def _is_plain(screen: Screen, src: UInt8Array, band: BoolArray) -> BoolArray:
+    """Which cells of the band are the screen's, all of each, [M]: most, and they cost little."""
+    low, high = screen.grid.ranges(src, band)
+    colours = screen.colours[band]
+    apart = np.maximum(high - colours, colours - low).max(axis=1)
+    is_plain: BoolArray = apart <= _PLAIN_LEVELS
+    return is_plain
 
 
 def _person(screen: Screen, pha: UInt8Array) -> FloatArray | None:
@@ -140,18 +173,10 @@ def _with_smooth_chroma(
     return colours + (apart - LUMA_WEIGHTS @ apart) / 2
 
 
-def _guarded(
-    share: FloatArray,
-    ramps: FloatArray,
-    pha: UInt8Array,
-    grid: Grid,
-    y: IndexArray,
-    x: IndexArray,
-) -> FloatArray:
+def _guarded(share: FloatArray, ramps: FloatArray, has_no_doubt: BoolArray) -> FloatArray:
     """Alpha [N], 0 to 1, as far as the model's matte allows it; `ramps` are [2,N]."""
     near, inside = ramps
     # What of her clothes is near the screen's hue is hers, where the model has no doubt.
-    has_no_doubt = _well_within(pha, y, x, grid.cell_pixels // _CELL_TO_WITHIN)
     share = np.where((share > 0.5) & has_no_doubt, 1, share)
     # Both are 1 or 0 but for a ramp over a cell.
     guarded: FloatArray = np.maximum(share, 2 * inside - 1) * np.minimum(1.5 * near, 1)
