@@ -1,9 +1,11 @@
 """What may be done to mattes before they are encoded; how it is done, `refine` knows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from rvm_client.alpha_edges import Edges
 from rvm_client.errors import UsageError
+from rvm_client.subject import Subject
 
 SourceType = Literal["person", "green_screen", "auto"]
 SOURCE_TYPES: tuple[SourceType, ...] = get_args(SourceType)
@@ -20,6 +22,11 @@ class Refinements:
     source_type: SourceType = "person"
     """What is behind the person: anything; or a screen of one colour, by which the matte is made
     sharper; or that is found out for each scene."""
+
+    subject: Subject = field(default_factory=Subject)
+    """Who or what is kept."""
+    edges: Edges = field(default_factory=Edges)
+    """What is done to the edge of the alpha."""
 
     def __post_init__(self) -> None:
         if self.source_type not in SOURCE_TYPES:
@@ -46,4 +53,4 @@ class Refinements:
     @property
     def has_memory(self) -> bool:
         """A frame's result depends on those before it in its scene, or after."""
-        return self.source_type == "auto"
+        return self.subject.largest or self.source_type == "auto"

@@ -1,14 +1,18 @@
 """An item as the input of a job, and its output as files."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from rvm_client.alpha_edges import Edges
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import Colour
+from rvm_client.refinement_fields import EdgesFields
 from rvm_client.refinements import Refinements
+from rvm_client.subject import Subject
 
 
 def job_input(item: Item) -> dict[str, Any]:
@@ -78,11 +82,15 @@ def _suffix(kind: OutputType | None) -> str:
     return "" if kind is None else kind.suffix
 
 
-def _refinements(wished: Refinements) -> dict[str, Any]:
-    """The fields that say them; none where nothing is wished for, so that older workers take it."""
-    if wished.source_type == Refinements.source_type:
-        return {}
-    return {"source_type": wished.source_type}
+def _refinements(refinements: Refinements) -> dict[str, Any]:
+    """What is asked for of them."""
+    subject, edges = refinements.subject, refinements.edges
+    return {
+        "subject": subject.text if subject != Subject(exclude=subject.exclude) else None,
+        "exclude": list(map(list, subject.exclude)) or None,
+        "source_type": refinements.source_type if refinements.needs_source else None,
+        "edges": None if edges == Edges() else EdgesFields(**asdict(edges)).model_dump(mode="json"),
+    }
 
 
 def _background(item: Item) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
+from rvm_client.alpha_edges import EDGES_FORMS, Edges
 from rvm_client.errors import UsageError
 from rvm_client.options import (
     BITRATE_BOUNDS,
@@ -18,6 +19,7 @@ from rvm_client.options import (
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
 from rvm_client.refinements import SOURCE_TYPES, Refinements, SourceType
+from rvm_client.subject import Subject, parse_exclude
 from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -96,6 +98,24 @@ _FLAGS = (
         show_default=True,
         help="green_screen: the person stands before a screen of one colour, which makes a sharper "
         "matte. auto: where each scene has such a screen.",
+    ),
+    click.option(
+        "--subject",
+        metavar="all|largest|box:L,T,R,B|...",
+        default="all",
+        show_default=True,
+        help="Who or what is kept: the largest person, or what lies in a box or a polygon, in "
+        "fractions of the picture.",
+    ),
+    click.option(
+        "--exclude",
+        metavar="L,T,R,B;...",
+        help="Drop what lies in these boxes, in fractions of the picture.",
+    ),
+    click.option(
+        "--edges",
+        metavar="NAME=VALUE,...",
+        help=f"Change the edge of the alpha: {EDGES_FORMS}.",
     ),
     click.option("--frames-per-request", type=int, help="Frames of one request to the server."),
 )
@@ -192,6 +212,9 @@ def matte_options(
     model: ModelName,
     prefer_quality: bool,
     source_type: SourceType,
+    subject: str,
+    exclude: str | None,
+    edges: str | None,
     **flags: Any,
 ) -> MatteOptions:
     """The options that the flags say.
@@ -206,7 +229,11 @@ def matte_options(
         background=background,
         model=model,
         prefer_quality=prefer_quality,
-        refinements=Refinements(source_type=source_type),
+        refinements=Refinements(
+            source_type=source_type,
+            subject=Subject.parse(subject, parse_exclude(exclude) if exclude else ()),
+            edges=Edges.parse(edges) if edges else Edges(),
+        ),
         **flags,
     )
 

@@ -77,9 +77,10 @@ class Writer:
         """Encode the next frames."""
         if self._first_pts is None:
             self._first_pts = chunk.pts[0]
-        for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
+        dropped = [None] * len(chunk.pts) if chunk.dropped is None else chunk.dropped
+        for fgr, pha, pts, lost in zip(chunk.fgr, chunk.pha, chunk.pts, dropped, strict=True):
             seconds = float((pts - self._first_pts) * self._info.time_base)
-            picture = Picture(fgr, pha, pts, seconds)
+            picture = Picture(fgr, pha, pts, seconds, lost)
             for file in self._all:
                 file.write(picture)
             self.frames_written += 1

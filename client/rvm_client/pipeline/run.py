@@ -78,8 +78,7 @@ class Run:
             count = self._frames_per_chunk(reader.info, room_bytes)
             session = stack.enter_context(self._session(reader.info, count, room_bytes))
             mattes = self._mattes(stack, reader, session, count)
-            refinements = self.options.refinements
-            for chunk in refined(mattes, refinements, reader.info, self.findings):
+            for chunk in self._refined(mattes, reader.info):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
             self._note_screen(writer.frames_written)
@@ -166,6 +165,16 @@ class Run:
         # Before its thread is joined: a request to a server that hangs would hold us.
         stack.callback(session.stop)
         return prefetched
+
+    def _refined(self, mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
+        return refined(
+            mattes,
+            self.options.refinements,
+            info,
+            self.findings,
+            start_seconds=self.options.start_seconds or 0.0,
+            shows_dropped=self.options.preview is not None,
+        )
 
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
