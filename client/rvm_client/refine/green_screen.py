@@ -1,12 +1,13 @@
 """Mattes of a person before a screen, keyed: where there is one, and where the caller says so."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rvm_client.frames import MatteChunk
 from rvm_client.pixels import UInt8Array
+from rvm_client.refine.findings import Findings
 from rvm_client.refine.key import keyed
 from rvm_client.refine.screen import find_screen
 from rvm_client.refinements import SourceType
@@ -15,14 +16,6 @@ from rvm_client.refinements import SourceType
 DECIDING_FRAMES = 5
 # Where the caller says that there is a screen, this much of what is behind the person has to be it.
 _LEAST_SHARE = 0.4
-
-
-@dataclass
-class Findings:
-    """What was found on the way; counts grow as mattes are taken."""
-
-    keyed_frames: int = 0
-    """Frames with a screen behind the person, whose mattes were keyed."""
 
 
 def green_screen(
