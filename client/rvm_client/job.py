@@ -326,10 +326,14 @@ def _parse_s3_config(given: object) -> S3Config | None:
 def _sentence(error: ErrorDetails) -> str:
     if not error["loc"]:  # several fields together
         return error["msg"]
-    path = ".".join(map(str, error["loc"]))
-    # Numbers stand for places in lists.
-    *above, field = [part for part in error["loc"] if isinstance(part, str)]
-    model = _NESTED[above[-1]] if above else Job
+    path = field = str(error["loc"][0])
+    model: type[BaseModel] = Job
+    for part in error["loc"][1:]:
+        if isinstance(part, str):
+            if field not in _NESTED:  # which of several types it was tried as
+                break
+            model, field = _NESTED[field], part
+        path = f"{path}.{part}"
     if error["type"] == "extra_forbidden":
         return f"there is no field {_shown(path)}; the fields are {', '.join(model.model_fields)}"
     if error["type"] == "missing":

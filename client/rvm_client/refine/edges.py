@@ -82,7 +82,8 @@ def feathered(pha: UInt8Array, pixels: float) -> UInt8Array:
     soft = across[:, :height] * weights[0]
     for at, weight in enumerate(weights[1:], 1):
         soft += across[:, at : at + height] * weight
-    return np.rint(soft, out=soft).astype(np.uint8)
+    rounded: UInt8Array = np.rint(soft, out=soft).astype(np.uint8)
+    return rounded
 
 
 def kernel(pixels: float) -> FloatArray:

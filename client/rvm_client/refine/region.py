@@ -82,14 +82,14 @@ def _between(first: float, last: float, count: int) -> npt.NDArray[np.float32]:
 
 
 def _of_polygon(outline: Outline, height: int, width: int) -> UInt8Array:
-    corners = np.array(outline.points).reshape(-1, 2) * [width, height]
+    corners = np.array(outline.points, np.float64).reshape(-1, 2) * np.array([width, height])
     share = _drawn(corners, height, width).copy()
     # Samples are needed only where a side runs through.
     tiles = edge_tiles(share, reach_pixels=1)
     side = TILE_PIXELS * _SAMPLES
     drawings = [
-        Image.fromarray(_drawn((corners - [left, top]) * _SAMPLES, side, side)).reduce(_SAMPLES)
-        for top, left in np.stack(tiles.at, axis=1) * TILE_PIXELS
+        Image.fromarray(_drawn((corners - at) * _SAMPLES, side, side)).reduce(_SAMPLES)
+        for at in np.stack(tiles.at[::-1], axis=1) * TILE_PIXELS
     ]
     if drawings:
         tiles.put(share, np.stack(list(map(np.asarray, drawings))))

@@ -38,8 +38,8 @@ class Tiles:
         return Tiles(widened(self.chosen))
 
     def taken(self, plane: UInt8Array, margin: int = 0, scale: int = 1) -> UInt8Array:
-        """Copies of the tiles, [N,S,S] or [N,S,S,3], with what lies around them; beyond the border of the
-        picture its outermost pixels go on.
+        """Copies of the tiles, [N,S,S] or [N,S,S,3], with what lies around them; beyond the border
+        of the picture its outermost pixels go on.
 
         Args:
             plane: [H,W] or [H,W,3], or a plane whose pixels are `scale` times as large.

@@ -25,7 +25,8 @@ def edge(at: float, slope_pixels: float = 1.0) -> UInt8Array:
     x = np.arange(WIDTH) + 0.5
     alpha = (0.5 + (at - x) / slope_pixels).clip(0, 1)
     levels: UInt8Array = np.rint(alpha * 255).astype(np.uint8)
-    return np.broadcast_to(levels, (HEIGHT, WIDTH)).copy()
+    picture: UInt8Array = np.repeat(levels[np.newaxis], HEIGHT, axis=0)
+    return picture
 
 
 def done(
