@@ -33,4 +33,4 @@ def developed(file: Path) -> Iterator[UInt8Array]:
     """The frames of such a video."""
     with av.open(str(file)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)

@@ -9,6 +9,7 @@ from tests.support.screens import Shown, before_screen
 
 from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk, VideoInfo
+from rvm_client.pixels import UInt8Array
 from rvm_client.refine import Findings, refined
 from rvm_client.refinements import Refinements, SourceType
 
@@ -44,7 +45,7 @@ def matted(
     return result, findings.keyed_frames
 
 
-def alphas(result: list[MatteChunk]) -> np.ndarray:
+def alphas(result: list[MatteChunk]) -> UInt8Array:
     assert [pts for chunk in result for pts in chunk.pts] == list(
         range(sum(len(chunk.pts) for chunk in result))
     )
