@@ -14,6 +14,7 @@ from bench.isolation import measure_isolation
 from bench.keying import measure_keying
 from bench.live import measure_live_streams, measure_overhead
 from bench.network import measure_network, measure_threads, measure_variants
+from bench.output_types import measure_output_types
 from bench.refinements import measure_refinements
 from bench.report import Rows, bars, markdown
 from bench.serving import (
@@ -40,7 +41,7 @@ _NETWORK = "The network alone, ms a frame"
 @click.option(
     "--clip",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A video for the encoders.  [default: the golden portrait, panned]",
+    help="A video for the encoders and types of output.  [default: the golden portrait, panned]",
 )
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out/bench")
@@ -97,6 +98,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Decoding in a process of its own": served(measure_isolation, folder),
         "Green screen, ms a frame": lambda: measure_keying(settings),
         "Refinements, ms a frame": lambda: measure_refinements(settings),
+        "Types of output": served(measure_output_types, folder),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
         "First request": lambda: measure_first_request(settings),

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.support.commands import invoke
 
 from rvm_client.options import MatteOptions
+from rvm_client.refinements import SOURCE_TYPES, Refinements
 from rvm_export.cli import main
 from rvm_export.evaluate.dataset import Clip, find_clips
 from rvm_export.evaluate.evaluation import Evaluation, evaluate
@@ -240,4 +241,7 @@ def test_make_dataset_by_the_command(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "--size is 96; it must be WIDTHxHEIGHT, each 64 to 4096 pixels" in refused.stderr
     odd = invoke(main, "make-dataset", tmp_path / "other", "--size", "97x64", "--screen")
-    assert (odd.exit_code, "--size is 97x64; with --screen both must be even" in odd.stderr) == (2, True)
+    assert (odd.exit_code, "--size is 97x64; with --screen both must be even" in odd.stderr) == (
+        2,
+        True,
+    )
