@@ -1,5 +1,6 @@
 """What a key costs: a person before a screen, with her true matte in place of the model's."""
 
+from collections.abc import Callable
 from functools import partial
 
 from bench.settings import BenchSettings
@@ -14,7 +15,7 @@ _CLIPS = {"turning": 0, "hair": 1}
 
 def measure_keying(settings: BenchSettings) -> dict[str, dict[str, float]]:
     """Milliseconds a frame to look for the screen, and to key the matte."""
-    calls = {}
+    calls: dict[str, Callable[[], None]] = {}
     for size, (height, width, _) in settings.sizes.items():
         made = MadeSet(frames=1, width_pixels=width, height_pixels=height, screen=True)
         for name, clip in _CLIPS.items():
@@ -28,9 +29,8 @@ def measure_keying(settings: BenchSettings) -> dict[str, dict[str, float]]:
     return interleaved(calls, dict.fromkeys(calls, 1), settings.repetitions)
 
 
-def _nothing_of(call: partial[object]) -> partial[None]:
-    return partial(_call, call)
+def _nothing_of(call: Callable[[], object]) -> Callable[[], None]:
+    def nothing() -> None:
+        call()
 
-
-def _call(call: partial[object]) -> None:
-    call()
+    return nothing

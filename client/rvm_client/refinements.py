@@ -19,14 +19,13 @@ class Refinements:
         UsageError: a value is out of its range.
     """
 
-    source_type: SourceType = "person"
-    """What is behind the person: anything; or a screen of one colour, by which the matte is made
-    sharper; or that is found out for each scene."""
-
     subject: Subject = field(default_factory=Subject)
     """Who or what is kept."""
     edges: Edges = field(default_factory=Edges)
     """What is done to the edge of the alpha."""
+    source_type: SourceType = "person"
+    """What is behind the person: anything; or a screen of one colour, by which the matte is made
+    sharper; or that is found out for each scene."""
 
     def __post_init__(self) -> None:
         if self.source_type not in SOURCE_TYPES:

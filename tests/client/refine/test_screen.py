@@ -1,5 +1,7 @@
 """The screen behind a person is found where there is one, and nowhere else."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,7 +18,7 @@ def screen_of(shown: Shown) -> Screen | None:
     return find_screen(shown.src[0], shown.pha[0])
 
 
-def behind(shown: Shown, picture: npt.NDArray[np.generic]) -> UInt8Array:
+def behind(shown: Shown, picture: npt.NDArray[Any]) -> UInt8Array:
     """The same person before something else."""
     alpha = shown.true[0, ..., None] / 255
     composed = alpha * np.array(SKIN) + (1 - alpha) * picture

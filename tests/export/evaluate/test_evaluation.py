@@ -208,9 +208,10 @@ def test_the_ratio_is_that_of_rvm_matte(
 
 
 def test_keyed_mattes_are_nearer_the_truth(tmp_path: Path, real: Version) -> None:
-    made = MadeSet(clips=1, frames=5, width_pixels=320, height_pixels=180, screen=True)
+    """The clip with much loose hair."""
+    made = MadeSet(clips=2, frames=4, width_pixels=320, height_pixels=180, screen=True)
     make_dataset(tmp_path / "set", made, lambda: None)
-    clips = find_clips(tmp_path / "set")
+    clips = find_clips(tmp_path / "set")[1:]
     person, keyed, auto = (
         evaluate(
             clips,
