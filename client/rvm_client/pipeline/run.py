@@ -157,16 +157,6 @@ class Run:
         stack.callback(session.stop)
         return prefetched
 
-    def _refined(self, mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
-        return refined(
-            mattes,
-            self.options.refinements,
-            info,
-            self.findings,
-            start_seconds=self.options.start_seconds or 0.0,
-            shows_dropped=self.options.preview is not None,
-        )
-
     def _warmed_up(
         self, chunks: Iterator[SourceChunk], frames_per_chunk: int, info: VideoInfo
     ) -> Iterator[SourceChunk]:
@@ -180,6 +170,16 @@ class Run:
     def _matted(self, session: ChunkSession, chunks: Iterator[SourceChunk]) -> Iterator[MatteChunk]:
         needs_source = self.options.refinements.needs_source
         return session.matte_all(chunks, self.watches.matte, keep_source=needs_source)
+
+    def _refined(self, mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
+        return refined(
+            mattes,
+            self.options.refinements,
+            info,
+            self.findings,
+            start_seconds=self.options.start_seconds or 0.0,
+            shows_dropped=self.options.preview is not None,
+        )
 
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
