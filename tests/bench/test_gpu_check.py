@@ -179,6 +179,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "height_pixels": 192,
         "frames": 3,
         "warm_up_frames": 0,
+        "keyed_frames": 0,
         "cuts": 0,
         "average_fps": 30.0,
         "duration_seconds": 0.1,

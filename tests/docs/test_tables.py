@@ -38,6 +38,7 @@ OF_WORDS = {
     "background": "red",
     "downsample_ratio": "auto",
     "model": "resnet50",
+    "source_type": "auto",
 }
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}

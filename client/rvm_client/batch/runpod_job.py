@@ -96,6 +96,7 @@ def _refinements(refinements: Refinements) -> dict[str, Any]:
     return {
         "subject": subject.text if subject != Subject(exclude=subject.exclude) else None,
         "exclude": list(map(list, subject.exclude)) or None,
+        "source_type": refinements.source_type if refinements.needs_source else None,
         "edges": None if edges == Edges() else EdgesFields(**asdict(edges)).model_dump(mode="json"),
     }
 

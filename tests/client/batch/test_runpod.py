@@ -29,6 +29,7 @@ from rvm_client.job import parse_job
 from rvm_client.net import Backoff
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
+from rvm_client.refinements import Refinements
 
 QUICK = Backoff(attempts=1000, first_wait_s=0.01, longest_wait_s=0.02)
 VIDEOS = [f"{letter}.mp4" for letter in "abcdef"]
@@ -101,6 +102,7 @@ def outcomes(
         MatteOptions(OutputType.ALPHA_PRORES, start_seconds=1.5, end_seconds=9),
         MatteOptions(max_width_pixels=640, max_height_pixels=360, background=(1, 2, 255)),
         MatteOptions(OutputType.FOREGROUND_AND_MATTE, bitrate_bits_per_second=1_000_000),
+        MatteOptions(refinements=Refinements(source_type="green_screen")),
     ],
 )
 def test_a_job_says_what_the_options_say(options: MatteOptions, tmp_path: Path) -> None:
