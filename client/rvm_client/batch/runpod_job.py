@@ -13,6 +13,7 @@ from rvm_client.pixels import Colour
 from rvm_client.refinement_fields import EdgesFields
 from rvm_client.refinements import Refinements
 from rvm_client.subject import Subject
+from rvm_client.web_video import WebVideo
 
 
 def job_input(item: Item) -> dict[str, Any]:
@@ -76,6 +77,14 @@ def file_name(item: Item, role: FileRole, output: Mapping[str, Any]) -> str:
         and output.get("output_format") == smaller.facts.format_name
     )
     return f"{name}{_suffix(smaller)}" if became_smaller else name
+
+
+def page_of(item: Item, output: Mapping[str, Any]) -> str | None:
+    """The page that shows the files once they lie beside it; None: there is none of this type."""
+    if FileRole.PAGE not in item.file_names:
+        return None
+    size = int(output.get("width") or 1), int(output.get("height") or 1)
+    return WebVideo.beside(item.file_names, *size).page(item.name)
 
 
 def _suffix(kind: OutputType | None) -> str:

@@ -44,8 +44,11 @@ class _Ratio(click.ParamType[float | None]):
 
 _TYPES = click.Choice([t.value for t in OutputType])
 _TYPES_HELP = (
-    "greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. matte: the alpha as "
-    "grey MP4. foreground_and_matte: two MP4 files. png_sequence: PNG pictures in a zip."
+    "greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. alpha_hevc: HEVC MOV "
+    "for Safari, experimental. matte: the alpha as grey MP4. foreground_and_matte: two MP4 files. "
+    "alpha_stacked: MP4 with the alpha below the colour. png_sequence: PNG pictures in a zip. "
+    "auto_web: WebM, HEVC, a poster and HTML for a page. animated_webp, animated_avif, gif: a "
+    "picture that moves, of 10 seconds at most."
 )
 _FLAGS = (
     click.option(

@@ -65,15 +65,21 @@ class Preview(OutputFile):
     def _finish(self) -> None:
         if self._kept is None:
             return
-        height, width = self._kept.pha.shape
-        board = checkerboard(height, width, max(4, width // _SQUARES_A_ROW))
-        if self._kept.dropped is not None:
-            board = _tinted(self._kept.fgr, self._kept.dropped, board)
-        image = Image.fromarray(composite(self._kept.fgr, self._kept.pha, board))
+        image = self._picture(self._kept)
         # Pictures have square pixels.
-        shown_width = max(1, round(width * self._info.sample_aspect_ratio))
-        if shown_width != width:
-            image = image.resize((shown_width, height), Image.Resampling.LANCZOS)
+        shown_width = max(1, round(image.width * self._info.sample_aspect_ratio))
+        if shown_width != image.width:
+            image = image.resize((shown_width, image.height), Image.Resampling.LANCZOS)
+        self._save(image)
+
+    def _picture(self, kept: Picture) -> Image.Image:
+        height, width = kept.pha.shape
+        board = checkerboard(height, width, max(4, width // _SQUARES_A_ROW))
+        if kept.dropped is not None:
+            board = _tinted(kept.fgr, kept.dropped, board)
+        return Image.fromarray(composite(kept.fgr, kept.pha, board))
+
+    def _save(self, image: Image.Image) -> None:
         image.thumbnail((_LONGEST_SIDE_PIXELS, _LONGEST_SIDE_PIXELS))
         format_ = _IMAGE_FORMATS[self.path.suffix.lower()]
         image.save(self._partial, format_, quality=_JPEG_QUALITY)

@@ -43,8 +43,8 @@ def done(
 
 
 def alpha(edges: Edges, pha: UInt8Array) -> UInt8Array:
-    found: UInt8Array = done(edges, pha).pha[0]
-    return found
+    refined_alpha: UInt8Array = done(edges, pha).pha[0]
+    return refined_alpha
 
 
 @pytest.mark.parametrize("pixels", [1, 2.5, 16, -1, -3.25, -16])
