@@ -77,9 +77,12 @@ def test_pictures_of_different_kinds_are_no_layers() -> None:
 
 
 def test_parameters_that_differ_or_are_missing_are_no_layers() -> None:
-    for colour, alpha in ((b"", b""), (slice_of(32), slice_of(32)), (slice_of(32), b"")):
-        with pytest.raises(LayersDifferError):
-            merged_parameters(colour, alpha)
+    with pytest.raises(LayersDifferError, match="it has 0 parameter sets of type VPS"):
+        merged_parameters(b"", b"")
+    with pytest.raises(LayersDifferError, match="ends before its level"):
+        merged_parameters(slice_of(32), slice_of(32))
+    with pytest.raises(LayersDifferError, match="different parameters"):
+        merged_parameters(slice_of(32, b"\x01" * 30), slice_of(32, b"\x02" * 30))
 
 
 def test_a_layer_is_taken_out() -> None:
