@@ -164,6 +164,10 @@ class LayersDifferError(OutputError):
     """Two encoders do not agree, so that their streams cannot be layers of one."""
 
 
+class JoinError(OutputError):
+    """Segments do not fit together; the same work may be done in one piece."""
+
+
 class UploadError(OutputError):
     """The result could not be stored."""
 

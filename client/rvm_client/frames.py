@@ -14,6 +14,8 @@ class Role(str, Enum):
     """They belong to the output."""
     WARM_UP = "warm_up"
     """They only move the model's state, and are thrown away."""
+    AFTER = "after"
+    """They follow the segment that is asked for, and show how the next one should begin."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A part of a result that is made on its own, to be joined with the others.
+
+    It is counted in timestamps of the whole, which must have been opened before.
+    """
+
+    origin_pts: int
+    """What the whole takes from the file's timestamps."""
+    first_pts: int
+    """The timestamp of the whole's first frame."""
+    start_pts: int
+    """Of the segment's first frame."""
+    end_pts: int | None
+    """Of the first frame of the next segment; None: it is the last."""
+    frames_before: int
+    """About as many frames of the whole come before it. A chunk begins where one of the whole
+    would, since sums in another order may round to another level."""
+    lead_frames: int
+    """As many of those before it come first, with the role WARM_UP."""
+    after_frames: int
+    """As many of those behind it come last, with the role AFTER."""
+
+
+@dataclass(frozen=True)
 class Also:
     """One more result of the same frames, in the quality that is usual for its type."""
 
@@ -112,6 +136,8 @@ class MatteOptions:
     """What is done to the mattes before they are encoded."""
     frames_per_request: int | None = None
     """T; None chooses by the size of the picture."""
+    segment: Segment | None = None
+    """What of the result is made; None: all."""
 
     def __post_init__(self) -> None:
         ratio = self.downsample_ratio

@@ -104,6 +104,8 @@ class OutputFacts:
     """Constant quality that makes sense; None: its encoder has one quality."""
     roles: tuple[FileRole, ...] = (FileRole.OUTPUT,)
     """What its files show, without a preview."""
+    can_be_joined: bool = False
+    """Segments that were encoded on their own become one file."""
     aliases: tuple[str, ...] = ()
     """Other names that a job may give it."""
     format_name: str | None = None
@@ -125,6 +127,7 @@ _FACTS = {
         takes_background=True,
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
+        can_be_joined=True,
     ),
     OutputType.ALPHA: OutputFacts(
         ".webm",
@@ -134,6 +137,7 @@ _FACTS = {
         crf_bounds=_VP9_CRF_BOUNDS,
         aliases=("webm", "transparent"),
         format_name="webm",
+        can_be_joined=True,
     ),
     OutputType.ALPHA_PRORES: OutputFacts(
         ".mov",
@@ -142,6 +146,7 @@ _FACTS = {
         aliases=("prores", "prores4444"),
         format_name="prores",
         smaller_type=OutputType.ALPHA,
+        can_be_joined=True,
     ),
     OutputType.ALPHA_HEVC: OutputFacts(
         ".mov",
@@ -158,6 +163,7 @@ _FACTS = {
         has_sound=False,
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
+        can_be_joined=True,
     ),
     OutputType.FOREGROUND_AND_MATTE: OutputFacts(
         ".mp4",
@@ -165,6 +171,7 @@ _FACTS = {
         takes_planes=True,
         crf_bounds=_H264_CRF_BOUNDS,
         roles=(FileRole.OUTPUT, FileRole.MATTE),
+        can_be_joined=True,
     ),
     OutputType.PNG_SEQUENCE: OutputFacts(
         ".zip",

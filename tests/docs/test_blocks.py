@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from bench.__main__ import main as bench
 from bench.gpu_check.__main__ import main as gpu_check
+from bench.scale.__main__ import main as scale
 from examples.live.__main__ import main as live
+from ray.scripts.scripts import cli as ray
 from tests.docs.conftest import PageRun
 from tests.docs.pages import (
     DOCS,
@@ -48,7 +50,7 @@ PROGRAMS = {
     for name, module, function in re.findall(r'^(rvm-\w+) = "([\w.]+):(\w+)"$', PYPROJECT, re.M)
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
-LIVE = ["python", "-m", "examples.live"]
+MODULES = {"examples.live": live, "bench.scale": scale}
 # Of the system; what they get is not ours.
 SYSTEM = {
     "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "python3",
@@ -133,8 +135,10 @@ def check_command(words: list[str]) -> None:
         check_script(program, arguments)
     elif program == "node":
         assert (ROOT / "examples" / "node" / arguments[0]).exists()
-    elif command[: len(LIVE)] == LIVE:
-        parse_flags(live, arguments[2:])
+    elif command[:2] == ["python", "-m"] and command[2] in MODULES:
+        parse_flags(MODULES[command[2]], arguments[2:])
+    elif program == "ray":
+        parse_flags(ray, arguments)
     else:
         assert program in SYSTEM
 
@@ -229,6 +233,7 @@ def test_commands_within_sentences_say_what_the_code_takes(
         ("docker run -e CLOUDINARY_URI image python -m rvm_client.worker", AssertionError),
         ("rvm-mate my_video.mp4", AssertionError),
         ("python -m examples.live --sauce camera", click.NoSuchOption),
+        ("ray start --heed", click.NoSuchOption),
     ],
 )
 def test_what_the_code_does_not_take_is_found(command: str, error: type[Exception]) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.runpod_api import RemoteJob, RunPodApi
 from rvm_client.batch.runpod_job import file_name, file_urls, job_input, page_of
@@ -86,10 +85,9 @@ class RunPod(Closing):
         for item in items:
             job_input(item)
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
         self._api.check()
-        waiting = deque(items)
         flights: dict[str, _Flight] = {}
         collecting: dict[futures.Future[Outcome], Item] = {}
         cancelled = threading.Event()

@@ -182,10 +182,13 @@ class VideoFile(OutputFile):
 
     def _finish(self) -> None:
         assert self._container is not None
-        self._mux(self._encode(None) if self._segments is None else self._segments.finish())
+        self._mux(self._last_packets())
         if self._sound is not None:
             self._sound.finish(self._container, float(self._end_pts * self._info.time_base))
         self._container.close()
+
+    def _last_packets(self) -> "Iterable[av.Packet[av.VideoStream]]":
+        return self._encode(None) if self._segments is None else self._segments.finish()
 
     def _close(self) -> None:
         if self._segments is not None:

@@ -4,7 +4,7 @@
 `preview` the picture. All of them appear, or none does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rvm_client.encode import planar_frames, rgb_frames
 from rvm_client.encode.backdrops import Backdrop, ColourBackdrop
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import VIDEO_FORMATS
+from rvm_client.encode.parts import JoinedFile, PartFile
 from rvm_client.encode.png_sequence import PngSequence
 from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
@@ -39,12 +40,14 @@ class Writer:
         files: Mapping[FileRole, OutputFile],
         info: VideoInfo,
         also: Mapping[OutputType, Mapping[FileRole, OutputFile]] | None = None,
+        *,
+        first_pts: int | None = None,
     ) -> None:
         self._files = files
         self._also = also or {}
         self._all = [*files.values(), *(f for more in self._also.values() for f in more.values())]
         self._info = info
-        self._first_pts: int | None = None
+        self._first_pts = first_pts
         self.frames_written = 0
 
     @property
@@ -141,6 +144,57 @@ def open_writer(
     return Writer(files, info, also)
 
 
+def open_part_writer(
+    target: Path,
+    options: MatteOptions,
+    info: VideoInfo,
+    *,
+    hardware: Hardware | None = None,
+    backdrop: Backdrop | None = None,
+    jobs_at_once: int = 1,
+) -> Writer:
+    """The writer of one segment of a result, into parts instead of videos; see `open_writer`."""
+    frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
+    makers = frames_of.frame_makers(backdrop or ColourBackdrop(GREEN))
+    maker = _FileMaker(info, hardware or Hardware(), makers, jobs_at_once, PartFile)
+    # Times, such as those of a video behind the person, are those of the whole.
+    return Writer(maker.files(target, options, None), info, first_pts=info.first_pts)
+
+
+def open_joined(
+    target: Path,
+    options: MatteOptions,
+    info: VideoInfo,
+    segments: Sequence[Path],
+    *,
+    hardware: Hardware | None = None,
+    sound: Sound | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Writer:
+    """What joins the parts of segments as its context is left; it takes no frames.
+
+    Args:
+        target: as in `open_writer`.
+        options: as they were for the segments.
+        info: of the whole.
+        segments: the targets that `open_part_writer` had, in order.
+        hardware: as in `open_writer`.
+        sound: of the whole.
+        check: is called often; raises to stop.
+    """
+
+    def joined(path: Path, parts: Sequence[Path], sound: Sound | None) -> JoinedFile:
+        format_ = VIDEO_FORMATS[options.output_type]
+        gpu = hardware or Hardware()
+        return JoinedFile(path, format_, info, options, gpu, parts, sound, check)
+
+    files: dict[FileRole, OutputFile] = {FileRole.OUTPUT: joined(target, segments, sound)}
+    if FileRole.MATTE in options.output_type.facts.roles:
+        parts = [matte_path(segment) for segment in segments]
+        files[FileRole.MATTE] = joined(matte_path(target), parts, None)
+    return Writer(files, info)
+
+
 @dataclass(frozen=True)
 class _FileMaker:
     """Makes the files of a result of any type."""
@@ -149,6 +203,7 @@ class _FileMaker:
     hardware: Hardware
     makers: Mapping[OutputType, FrameMaker]
     jobs_at_once: int
+    video_file: type[VideoFile] = VideoFile
 
     def files(
         self, target: Path, options: MatteOptions, sound: Sound | None
@@ -167,7 +222,7 @@ class _FileMaker:
     def _video(
         self, path: Path, options: MatteOptions, shows: OutputType, sound: Sound | None
     ) -> VideoFile:
-        return VideoFile(
+        return self.video_file(
             path,
             VIDEO_FORMATS[options.output_type],
             self.makers[shows],

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -77,7 +78,7 @@ def outcomes(server: RunPodApiServer, *names: str, away_s: float = 30.0) -> list
     api = RunPodApi(f"{server.base_url}/v2", ENDPOINT, KEY, away_s)
     items = [Item(url, MatteOptions(), name=Path(url).stem) for url in urls(*names)]
     engine = RunPod(api, ENDPOINT, Settings(allow_private_addresses=True), None, 4, QUICK)
-    with closing(engine.outcomes(items, Silent())) as found:
+    with closing(engine.outcomes(deque(items), Silent())) as found:
         return list(found)
 
 
