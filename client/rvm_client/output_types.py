@@ -156,6 +156,7 @@ _FACTS = {
         crf_bounds=_HEVC_CRF_BOUNDS,
         aliases=("hevc", "safari"),
         format_name="hevc",
+        can_be_joined=True,
     ),
     OutputType.MATTE: OutputFacts(
         ".mp4",
