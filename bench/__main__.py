@@ -14,6 +14,7 @@ from bench.isolation import measure_isolation
 from bench.live import measure_live_streams, measure_overhead
 from bench.network import measure_network, measure_threads, measure_variants
 from bench.output_types import measure_output_types
+from bench.refinements import measure_refinements
 from bench.report import Rows, bars, markdown
 from bench.serving import (
     measure_first_request,
@@ -95,6 +96,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Stages and the whole, ms a frame": served(measure_stages, folder),
         "Decoding in a process of its own": served(measure_isolation, folder),
         "Types of output": served(measure_output_types, folder),
+        "Refinements, ms a frame": lambda: measure_refinements(settings),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
         "First request": lambda: measure_first_request(settings),

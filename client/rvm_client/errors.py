@@ -160,12 +160,12 @@ class HardwareEncoderError(OutputError):
     """An encoder on a GPU failed on the way; the same work may be done in software."""
 
 
-class LayersDifferError(OutputError):
-    """Two encoders do not agree, so that their streams cannot be layers of one."""
-
-
 class JoinError(OutputError):
     """Segments do not fit together; the same work may be done in one piece."""
+
+
+class LayersDifferError(OutputError):
+    """Two encoders do not agree, so that their streams cannot be layers of one."""
 
 
 class UploadError(OutputError):

@@ -55,10 +55,19 @@ class OutputType(str, Enum):
     """The alpha matte alone, as grey H.264 MP4."""
     FOREGROUND_AND_MATTE = "foreground_and_matte"
     """Two H.264 MP4 files: the straight foreground colour, and the matte."""
+    ALPHA_STACKED = "alpha_stacked"
+    """H.264 MP4 of twice the height: the straight colour above, the alpha as grey below."""
     PNG_SEQUENCE = "png_sequence"
     """A zip file of RGBA PNG pictures with straight alpha."""
     AUTO_WEB = "auto_web"
     """What a web page needs: `ALPHA` and `ALPHA_HEVC`, a poster, and the HTML."""
+
+    ANIMATED_WEBP = "animated_webp"
+    """An animated WebP picture with straight alpha."""
+    ANIMATED_AVIF = "animated_avif"
+    """An animated AVIF picture with straight alpha."""
+    GIF = "gif"
+    """An animated GIF picture, each pixel of which is there or not."""
 
     @property
     def facts(self) -> "OutputFacts":
@@ -87,6 +96,18 @@ class OutputType(str, Enum):
 
 
 @dataclass(frozen=True)
+class AnimationLimits:
+    """What an animated picture may have, so that chats and mail take it."""
+
+    longest_side_pixels: int
+    """Larger ones are scaled down."""
+    frames_per_second: int
+    """Of more frames, every second, third, ... is kept, as few as needed."""
+    seconds: int
+    """Longer ones are refused."""
+
+
+@dataclass(frozen=True)
 class OutputFacts:
     """What is true of one type of output. How it is encoded, `encode` knows."""
 
@@ -96,12 +117,16 @@ class OutputFacts:
     is_video: bool = True
     keeps_alpha: bool = False
     has_sound: bool = True
+    is_stacked: bool = False
+    """The lower half of each picture is the alpha, as grey."""
     takes_background: bool = False
     """Something stands behind the person."""
     takes_planes: bool = False
     """Its frames can be made of I420: it keeps 8-bit 4:2:0."""
     crf_bounds: tuple[int, int] | None = None
     """Constant quality that makes sense; None: its encoder has one quality."""
+    animation: AnimationLimits | None = None
+    """Its file is one animated picture within these limits."""
     roles: tuple[FileRole, ...] = (FileRole.OUTPUT,)
     """What its files show, without a preview."""
     can_be_joined: bool = False
@@ -174,6 +199,17 @@ _FACTS = {
         roles=(FileRole.OUTPUT, FileRole.MATTE),
         can_be_joined=True,
     ),
+    OutputType.ALPHA_STACKED: OutputFacts(
+        ".mp4",
+        "video/mp4",
+        keeps_alpha=True,
+        is_stacked=True,
+        takes_planes=True,
+        crf_bounds=_H264_CRF_BOUNDS,
+        can_be_joined=True,
+        aliases=("stacked",),
+        format_name="stacked",
+    ),
     OutputType.PNG_SEQUENCE: OutputFacts(
         ".zip",
         "application/zip",
@@ -181,6 +217,32 @@ _FACTS = {
         keeps_alpha=True,
         has_sound=False,
         aliases=("png",),
+    ),
+    OutputType.ANIMATED_WEBP: OutputFacts(
+        ".webp",
+        "image/webp",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=512, frames_per_second=20, seconds=10),
+        aliases=("webp",),
+    ),
+    OutputType.ANIMATED_AVIF: OutputFacts(
+        ".avif",
+        "image/avif",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=512, frames_per_second=20, seconds=10),
+        aliases=("avif",),
+    ),
+    OutputType.GIF: OutputFacts(
+        ".gif",
+        "image/gif",
+        is_video=False,
+        keeps_alpha=True,
+        has_sound=False,
+        animation=AnimationLimits(longest_side_pixels=480, frames_per_second=15, seconds=10),
     ),
     OutputType.AUTO_WEB: OutputFacts(
         ".webm",

@@ -253,6 +253,7 @@ def write(path: Path, output_type: OutputType, hardware: Hardware) -> tuple[list
         (OutputType.MATTE, "libx264", "h264_nvenc"),
         (OutputType.FOREGROUND_AND_MATTE, "libx264", "h264_nvenc"),
         (OutputType.ALPHA_HEVC, "libx265", "hevc_nvenc"),
+        (OutputType.ALPHA_STACKED, "libx264", "h264_nvenc"),
     ],
 )
 def test_what_no_gpu_encodes_is_encoded_by_software(

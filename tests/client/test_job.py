@@ -85,7 +85,7 @@ def test_a_background_is_fetched_only_where_it_is_a_url() -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"colour": "red"}, "no field 'colour'"),
-    "type": ({"output_type": "gif"}, "output_type is 'gif'"),
+    "type": ({"output_type": "bmp"}, "output_type is 'bmp'"),
     "ratio": ({"downsample_ratio": 2}, "downsample_ratio is 2"),
     "scheme of the video": ({"video_url": "file:///etc/passwd"}, "video_url is '.../passwd'"),
     "colour": ({"background": "navyish"}, "background is 'navyish'; it must be a colour"),

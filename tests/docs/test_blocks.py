@@ -247,6 +247,14 @@ def test_jobs_are_accepted() -> None:
     assert parse_job(job).preview
 
 
+def test_the_job_of_refinements_is_accepted() -> None:
+    (job,) = jobs([checked_block("test_the_job_of_refinements_is_accepted").text])
+    refinements = parse_job(job).matte_options(Path()).refinements
+    assert refinements.subject.text == "largest+box:0.1,0,0.6,1@0;0.3,0,0.8,1@2.5"
+    assert refinements.subject.exclude
+    assert refinements.edges.despill
+
+
 def test_a_job_with_a_bucket_is_accepted() -> None:
     job = json.loads(checked_block("test_a_job_with_a_bucket_is_accepted").text)
     bucket = parse_job(job["input"], job["s3Config"]).s3_config

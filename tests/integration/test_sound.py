@@ -28,6 +28,7 @@ WITH_SOUND = [
     OutputType.ALPHA_PRORES,
     OutputType.ALPHA_HEVC,
     OutputType.FOREGROUND_AND_MATTE,
+    OutputType.ALPHA_STACKED,
 ]
 FRAME_SECONDS = 1 / 30
 

@@ -312,7 +312,7 @@ def percent(text: str) -> int:
 # One for each place: the fields (tests/client/worker/test_job.py has them all), the download, the
 # video.
 BAD_INPUTS: dict[str, tuple[dict[str, Any], str]] = {
-    "wrong-type": ({"video_url": "http://x/a.mp4", "output_type": "gif"}, "output_type is 'gif'"),
+    "wrong-type": ({"video_url": "http://x/a.mp4", "output_type": "bmp"}, "output_type is 'bmp'"),
     "not-there": ({"video_url": "CLIPS/gone.mp4?token=hidden"}, "404"),
     "not-a-video": ({"video_url": "CLIPS/notes.mp4"}, "not a video"),
 }

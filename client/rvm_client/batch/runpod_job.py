@@ -1,13 +1,18 @@
 """An item as the input of a job, and its output as files."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from rvm_client.alpha_edges import Edges
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import Colour
+from rvm_client.refinement_fields import EdgesFields
+from rvm_client.refinements import Refinements
+from rvm_client.subject import Subject
 from rvm_client.web_video import WebVideo
 
 
@@ -39,6 +44,7 @@ def job_input(item: Item) -> dict[str, Any]:
         "crf": options.crf,
         "bitrate": options.bitrate_bits_per_second,
         "preview": item.preview,
+        **_refinements(options.refinements),
     }
     default = MatteOptions.model
     if options.model != default and not options.prefer_quality:
@@ -83,6 +89,16 @@ def page_of(item: Item, output: Mapping[str, Any]) -> str | None:
 
 def _suffix(kind: OutputType | None) -> str:
     return "" if kind is None else kind.suffix
+
+
+def _refinements(refinements: Refinements) -> dict[str, Any]:
+    """What is asked for of them."""
+    subject, edges = refinements.subject, refinements.edges
+    return {
+        "subject": subject.text if subject != Subject(exclude=subject.exclude) else None,
+        "exclude": list(map(list, subject.exclude)) or None,
+        "edges": None if edges == Edges() else EdgesFields(**asdict(edges)).model_dump(mode="json"),
+    }
 
 
 def _background(item: Item) -> str | None:

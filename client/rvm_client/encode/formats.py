@@ -1,10 +1,11 @@
 """How each kind of output file is encoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import av
+from PIL import features
 
 from rvm_client.errors import ConfigError
 from rvm_client.options import MatteOptions
@@ -44,6 +45,8 @@ class VideoFormat:
     """What the container calls the codec, where it has several names for it."""
     keeps_pixel_shape: bool = True
     """Its file can say that pixels are not square; else pictures are scaled until they are."""
+    is_stacked: bool = False
+    """The alpha is a second picture, below the colour in the same frame."""
     codec_options: Mapping[str, str] = field(default_factory=dict)
     quality_options: Mapping[str, str] = field(default_factory=dict)
     """What changes where quality is preferred to speed."""
@@ -106,6 +109,9 @@ H264 = VideoFormat(
     container_options={"movflags": "+faststart"},
     hardware=NVENC,
 )
+
+# The colour, and below it the alpha as grey.
+H264_STACKED = replace(H264, is_stacked=True)
 
 VP9_ALPHA = VideoFormat(
     container="webm",
@@ -182,6 +188,14 @@ VIDEO_FORMATS = {
     OutputType.ALPHA_HEVC: HEVC_ALPHA,
     OutputType.MATTE: H264,
     OutputType.FOREGROUND_AND_MATTE: H264,
+    OutputType.ALPHA_STACKED: H264_STACKED,
+}
+
+
+_PICTURE_CODECS = {
+    OutputType.PNG_SEQUENCE: "png",
+    OutputType.ANIMATED_WEBP: "libwebp_anim",
+    OutputType.GIF: "gif",
 }
 
 
@@ -192,9 +206,14 @@ def check_encoders() -> None:
         ConfigError: naming the one that is missing.
     """
     codecs = {output_type: format_.codec for output_type, format_ in VIDEO_FORMATS.items()}
-    for output_type, codec in (codecs | {OutputType.PNG_SEQUENCE: "png"}).items():
+    for output_type, codec in (codecs | _PICTURE_CODECS).items():
         if codec not in av.codecs_available:
             raise ConfigError(
                 f"this build of FFmpeg has no encoder {codec}, which {output_type.value} "
                 "needs; reinstall the package av from its wheel"
             )
+    if not features.check("avif"):
+        raise ConfigError(
+            f"this Pillow writes no AVIF, which {OutputType.ANIMATED_AVIF.value} needs; reinstall "
+            "the package pillow from its wheel"
+        )

@@ -12,7 +12,7 @@ from rvm_client.encode.backdrops import Backdrop
 from rvm_client.encode.edges import bleed_planes
 from rvm_client.encode.rgb_frames import matte
 from rvm_client.encode.video_file import FrameMaker
-from rvm_client.encode.yuv import yuv_frame
+from rvm_client.encode.yuv import stacked_frame, yuv_frame
 from rvm_client.frames import Picture
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
@@ -45,6 +45,7 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
         OutputType.ALPHA_HEVC: _alpha,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
+        OutputType.ALPHA_STACKED: _stacked,
     }
 
 
@@ -86,6 +87,10 @@ def _foreground(picture: Picture, pix_fmt: str = "yuv420p") -> av.VideoFrame:
     for plane, out in zip(bleed_planes(picture.fgr, picture.pha), _pixels_of(frame), strict=False):
         np.copyto(out, plane)
     return frame
+
+
+def _stacked(picture: Picture) -> av.VideoFrame:
+    return stacked_frame(_foreground(picture), picture.pha)
 
 
 def _empty_frame(pha: UInt8Array, pix_fmt: str) -> av.VideoFrame:

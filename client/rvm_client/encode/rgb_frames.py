@@ -10,6 +10,7 @@ from rvm_client.encode.video_file import FrameMaker
 from rvm_client.encode.yuv import (
     grey_frame,
     pad_to_even,
+    stacked_frame,
     yuv_frame,
     yuva420_frame,
     yuva444_10_bit_frame,
@@ -28,6 +29,7 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
         OutputType.ALPHA_HEVC: _alpha_of_even_size,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
+        OutputType.ALPHA_STACKED: _stacked,
     }
 
 
@@ -60,3 +62,7 @@ def _alpha_prores(picture: Picture) -> av.VideoFrame:
 
 def _foreground(picture: Picture) -> av.VideoFrame:
     return yuv_frame(pad_to_even(bleed_edges(picture.fgr, picture.pha)), "yuv420p")
+
+
+def _stacked(picture: Picture) -> av.VideoFrame:
+    return stacked_frame(_foreground(picture), pad_to_even(picture.pha))

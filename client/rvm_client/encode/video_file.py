@@ -244,7 +244,7 @@ def _size(format_: VideoFormat, info: VideoInfo) -> tuple[int, int]:
         height = round(height / min(info.sample_aspect_ratio, Fraction(1)))
     if format_.needs_even_size:
         width, height = width + width % 2, height + height % 2
-    return width, height
+    return width, height * (2 if format_.is_stacked else 1)
 
 
 def _tag(tagged: av.VideoFrame | av.video.codeccontext.VideoCodecContext, info: VideoInfo) -> None:

@@ -1,7 +1,7 @@
 """Alpha mattes and foregrounds to the files of the output.
 
 `open_writer` chooses the files: `video_file` writes videos, `png_sequence` a zip of pictures,
-`preview` the picture. All of them appear, or none does.
+`animated` and `gif` animated pictures, `preview` the picture. All of them appear, or none does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.encode import planar_frames, rgb_frames
+from rvm_client.encode.animated import animated_file
 from rvm_client.encode.backdrops import Backdrop, ColourBackdrop
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import VIDEO_FORMATS
@@ -81,9 +82,10 @@ class Writer:
         """Encode the next frames."""
         if self._first_pts is None:
             self._first_pts = chunk.pts[0]
-        for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
+        dropped = [None] * len(chunk.pts) if chunk.dropped is None else chunk.dropped
+        for fgr, pha, pts, lost in zip(chunk.fgr, chunk.pha, chunk.pts, dropped, strict=True):
             seconds = float((pts - self._first_pts) * self._info.time_base)
-            picture = Picture(fgr, pha, pts, seconds)
+            picture = Picture(fgr, pha, pts, seconds, lost)
             for file in self._all:
                 file.write(picture)
             self.frames_written += 1
@@ -211,7 +213,9 @@ class _FileMaker:
         """Those of the options' output type, without the preview."""
         facts = options.output_type.facts
         files: dict[FileRole, OutputFile] = {}
-        if not facts.is_video:
+        if facts.animation is not None:
+            files[FileRole.OUTPUT] = animated_file(target, options, self.info, self.jobs_at_once)
+        elif not facts.is_video:
             files[FileRole.OUTPUT] = PngSequence(target, self.jobs_at_once)
         else:
             files[FileRole.OUTPUT] = self._video(target, options, options.output_type, sound)

@@ -64,12 +64,11 @@ def matte_video(
         OutOfMemoryError: the memory of this machine ran out.
     """
     options, notes = with_served_model(options, model)
-    asked, options = options.output_type, options.unfolded(Path(target))
     run = Run(
         Path(source),
         Path(target),
         model,
-        options,
+        options.unfolded(Path(target)),
         limits or Limits(),
         opener or OpensHere(),
         on_progress,
@@ -78,7 +77,7 @@ def matte_video(
         request_id,
         notes,
     )
-    return matted(run).folded(asked)
+    return matted(run).folded(options.output_type)
 
 
 def matted(run: Run) -> MatteResult:

@@ -77,7 +77,7 @@ class Run:
             count = self._frames_per_chunk(reader.info, room_bytes)
             session = stack.enter_context(self._session(reader.info, count, room_bytes))
             mattes = self._mattes(stack, reader, session, count)
-            for chunk in refined(mattes, self.options.refinements, reader.info):
+            for chunk in self._refined(mattes, reader.info):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
         return self._result(reader, session, writer, time.monotonic() - started_s)
@@ -168,6 +168,15 @@ class Run:
     def _matted(self, session: ChunkSession, chunks: Iterator[SourceChunk]) -> Iterator[MatteChunk]:
         needs_source = self.options.refinements.needs_source
         return session.matte_all(chunks, self.watches.matte, keep_source=needs_source)
+
+    def _refined(self, mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
+        return refined(
+            mattes,
+            self.options.refinements,
+            info,
+            start_seconds=self.options.start_seconds or 0.0,
+            shows_dropped=self.options.preview is not None,
+        )
 
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()
