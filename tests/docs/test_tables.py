@@ -238,6 +238,13 @@ def test_output_types_of_the_command() -> None:
     assert [codes(row[0]) for row in rows] == [[output_type.value] for output_type in OutputType]
 
 
+def test_output_types_of_the_readme() -> None:
+    rows = table(ROOT / "README.md", "output type", "plays in")
+    assert [codes(row[0])[:1] for row in rows] == [
+        [output_type.value] for output_type in OutputType
+    ]
+
+
 def test_exit_statuses() -> None:
     own = [error for error in vars(errors).values() if isinstance(error, type)]
     statuses = {error.exit_code for error in own if issubclass(error, RvmError)}

@@ -205,6 +205,22 @@ def test_what_workers_say_of_their_work_is_shown(server: RunPodApiServer) -> Non
     assert noted.moves == [("a", 50, 100, "%")]
 
 
+def test_a_page_names_the_files_where_they_are_now(
+    rvm_batch: Callable[..., Result], server: RunPodApiServer, tmp_path: Path
+) -> None:
+    stored = server.url("/results/a.mp4?signature=x")
+    server.output = {"hevc_url": stored, "poster_url": stored, "html": "...", "width": 640}
+    run = rvm_batch(*urls("a.mp4"), "-o", "out", "--output-type", "auto_web")
+    assert run.exit_code == 0, run.output
+    (line,) = report(tmp_path / "out")
+    assert {Path(file).name for file in line["files"].values()} == {
+        f"a.{suffix}" for suffix in ("webm", "mov", "webp", "html")
+    }
+    page = (tmp_path / "out" / "a.html").read_text()
+    assert all(f'"a.{suffix}"' in page for suffix in ("webm", "mov", "webp"))
+    assert "http" not in page
+
+
 def test_a_result_of_another_type_says_so_in_its_name(
     rvm_batch: Callable[..., Result], server: RunPodApiServer, tmp_path: Path
 ) -> None:
