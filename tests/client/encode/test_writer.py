@@ -22,6 +22,7 @@ EXPECTED = {
     OutputType.GREENSCREEN: ("h264", "yuv420p", None),
     OutputType.ALPHA: ("vp9", "yuva420p", "libvpx-vp9"),
     OutputType.ALPHA_PRORES: ("prores", "yuva444p12le", None),
+    OutputType.ALPHA_HEVC: ("hevc", "yuv420p", None),
     OutputType.MATTE: ("h264", "yuv420p", None),
     OutputType.FOREGROUND_AND_MATTE: ("h264", "yuv420p", None),
     OutputType.ALPHA_STACKED: ("h264", "yuv420p", None),
