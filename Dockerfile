@@ -9,6 +9,8 @@
 #   --build-arg CHECKPOINT=rvm_mobilenetv3.pth    a file in the folder weights/ of the checkout
 #   --build-arg WEIGHTS_SHA256=...  the hash that the official release or the file must have
 #   --build-arg RESNET50=official   the second network, too, of the official release; or a file, as above
+# For a Ray cluster of such images (see docs/scale.md):
+#   --build-arg RAY=2.60.0          Ray in this version, which all its machines must have; else there is none
 # The weights are GPL-3.0, so the image is too as far as they go: NOTICE goes along with it.
 
 # Why this tag of Triton:
@@ -81,6 +83,15 @@ RUN python3 -m venv --without-pip /opt/rvm/venv \
     && python3 -m pip --python /opt/rvm/venv/bin/python install --no-cache-dir --no-deps \
         /wheels/rvm_triton-*.whl \
     && python3 -m pip --python /opt/rvm/venv/bin/python check
+# Ray as KubeRay needs it, with the agent that it asks after; what is there keeps its version.
+ARG RAY=
+RUN if [ -n "$RAY" ]; then \
+        python3 -m pip --python /opt/rvm/venv/bin/python freeze --exclude rvm-triton \
+            >/tmp/constraints.txt \
+        && python3 -m pip --python /opt/rvm/venv/bin/python install --no-cache-dir \
+            --only-binary=:all: --constraint /tmp/constraints.txt "ray[default]==${RAY}" \
+        && python3 -m pip --python /opt/rvm/venv/bin/python check; \
+    fi
 
 # --- The image.
 FROM ${TRITON_IMAGE}

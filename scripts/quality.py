@@ -32,6 +32,10 @@ MOMENTS = (0, 1, 2, 4, 8, 16)
 CLIP_FRAMES = 18
 CUT_SIZE = (640, 480)
 CHUNK_FRAMES = 4
+# Frames before a joint that warm the state up for it, and those behind it that are compared.
+LEADS_FRAMES = (16, 32, 48, 64, 96, 128)
+JOINT_FRAMES = 9
+JOINT_WIDTH_PIXELS = 384
 
 
 def main() -> None:
@@ -40,6 +44,9 @@ def main() -> None:
     try:
         with ExitStack() as stack:
             model = stack.enter_context(MattingModel(server_url(stack)))
+            if arguments.joints:
+                print_joints(model, paths)
+                return
             clips = [(path.stem, read_clip(path, frames)) for path in paths]
             print_starts(model, clips)
             print_cuts(model, clips)
@@ -53,6 +60,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("clips", nargs="+", type=Path, metavar="VIDEO")
     parser.add_argument(
         "--frames", type=int, default=CLIP_FRAMES, help="of each clip (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--joints", action="store_true", help="instead: begin in the middle of each clip"
     )
     return parser.parse_args()
 
@@ -94,6 +104,24 @@ def print_cuts(model: MattingModel, clips: list[tuple[str, Frames]]) -> None:
             figures(matte(model, warmed)[cut:], settled),
         ]
         row.insert(1, "yes" if found == [cut] else f"no: {found}")
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def print_joints(model: MattingModel, paths: list[Path]) -> None:
+    """Begun at two thirds of the clip, its state warmed on the frames before."""
+    print(f"| clip | joint | {' | '.join(map(str, LEADS_FRAMES))} |")
+    print("| --- " * (len(LEADS_FRAMES) + 2) + "|")
+    for path in paths:
+        with VideoReader(path, MatteOptions(max_width_pixels=JOINT_WIDTH_PIXELS)) as reader:
+            clip = np.concatenate([chunk.src for chunk in reader.chunks(CHUNK_FRAMES)])
+        joint = len(clip) * 2 // 3
+        shown = clip[: joint + JOINT_FRAMES]
+        whole = matte(model, with_warm_up(chunked(shown), frames_per_chunk=CHUNK_FRAMES))
+        row = [path.stem, str(joint)]
+        for lead in LEADS_FRAMES:
+            alphas = matte(model, chunked(shown[max(0, joint - lead) :]))[-JOINT_FRAMES:]
+            apart = np.abs(alphas.astype(np.int16) - whole[joint:]).mean(axis=(1, 2)) / 255 * 1000
+            row.append(" ".join(f"{apart[i]:.2f}" for i in (0, 4, 8)))
         print(f"| {' | '.join(row)} |", flush=True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from PIL import Image, ImageSequence
 
 from bench.gpu_check.lines import Check, CheckFailedError, Outcome, not_here, passed
 from bench.gpu_check.subject import Subject
@@ -129,6 +130,12 @@ def check_files(result: MatteResult, frames: int) -> None:
     roles = result.output_type.facts.roles
     if {*result.files} != {*roles}:
         raise CheckFailedError(f"the job made {len(result.files)} files, and not {len(roles)}")
+    if result.output_type.facts.animation is not None:
+        # It may leave out every second, third or fourth.
+        count = _pictures_in_animation(result.path)
+        if not frames / 4 <= count <= frames:
+            raise CheckFailedError(f"{result.path.name} has {count} pictures of {frames} frames")
+        return
     for path in result.files.values():
         count = _pictures_in_zip(path) if path.suffix == ".zip" else _pictures_in_video(path)
         if count != frames:
@@ -140,6 +147,11 @@ def _pictures_in_zip(path: Path) -> int:
         if (damaged := pictures.testzip()) is not None:
             raise CheckFailedError(f"{damaged} in {path.name} is damaged")
         return sum(name.endswith(".png") for name in pictures.namelist())
+
+
+def _pictures_in_animation(path: Path) -> int:
+    with Image.open(path) as animation:
+        return sum(1 for picture in ImageSequence.Iterator(animation) if picture.load())
 
 
 def _pictures_in_video(path: Path) -> int:

@@ -1,11 +1,19 @@
 """What may be done to mattes before they are encoded; how it is done, `refine` knows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from rvm_client.alpha_edges import Edges
+from rvm_client.subject import Subject
 
 
 @dataclass(frozen=True)
 class Refinements:
     """What is asked for; by default nothing."""
+
+    subject: Subject = field(default_factory=Subject)
+    """Who or what is kept."""
+    edges: Edges = field(default_factory=Edges)
+    """What is done to the edge of the alpha."""
 
     @property
     def is_nothing(self) -> bool:
@@ -25,4 +33,4 @@ class Refinements:
     @property
     def has_memory(self) -> bool:
         """A frame's result depends on those before it in its scene, or after."""
-        return False
+        return self.subject.largest

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,24 @@ def test_the_page_says_how_large_it_is(page: StackedPage, synthetic: Path) -> No
         }"""
     )
     assert sizes == [[160, 98], [160, 98], [400, 300]]
+
+
+@pytest.mark.parametrize("shape", [Fraction(4, 3), Fraction(3, 4)])
+def test_pixels_that_are_not_square(page: StackedPage, shape: Fraction) -> None:
+    path = page.folder / f"wide{shape.numerator}.mp4"
+    info = replace(video_info(*SIZE), sample_aspect_ratio=shape)
+    fgr: UInt8Array = np.full((1, HEIGHT, WIDTH, 3), SKIN, np.uint8)
+    with open_writer(path, MatteOptions(OutputType.ALPHA_STACKED), info) as writer:
+        for index in range(3):
+            writer.write(MatteChunk(fgr, synthetic_alpha()[np.newaxis], (1001 * index,)))
+    page.load(path)
+    page.seek(0.05)
+    seen = page.on_page("blue")
+    height, width = seen.shape[:2]
+    # Below a height that is no whole number there is half a row of the page.
+    assert Fraction(width, height) == pytest.approx(Fraction(WIDTH, HEIGHT) * shape, rel=0.01)
+    assert levels_apart(seen[height // 2 : -1, : width // 4], PAGES["blue"]).max() <= 1
+    assert levels_apart(seen[height // 2 : -1, -width // 4 :], SKIN).max() <= 4
 
 
 @pytest.mark.parametrize("index", [0, 1, 14, 29, 7])

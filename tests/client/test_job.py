@@ -34,6 +34,11 @@ def test_defaults() -> None:
         ("webm", OutputType.ALPHA),
         ("transparent", OutputType.ALPHA),
         ("prores4444", OutputType.ALPHA_PRORES),
+        ("alpha_hevc", OutputType.ALPHA_HEVC),
+        ("hevc", OutputType.ALPHA_HEVC),
+        ("safari", OutputType.ALPHA_HEVC),
+        ("auto_web", OutputType.AUTO_WEB),
+        ("web", OutputType.AUTO_WEB),
         ("matte", OutputType.MATTE),
         ("foreground_and_matte", OutputType.FOREGROUND_AND_MATTE),
         ("png_sequence", OutputType.PNG_SEQUENCE),
@@ -80,7 +85,7 @@ def test_a_background_is_fetched_only_where_it_is_a_url() -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"colour": "red"}, "no field 'colour'"),
-    "type": ({"output_type": "gif"}, "output_type is 'gif'"),
+    "type": ({"output_type": "bmp"}, "output_type is 'bmp'"),
     "ratio": ({"downsample_ratio": 2}, "downsample_ratio is 2"),
     "scheme of the video": ({"video_url": "file:///etc/passwd"}, "video_url is '.../passwd'"),
     "colour": ({"background": "navyish"}, "background is 'navyish'; it must be a colour"),

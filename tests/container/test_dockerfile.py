@@ -273,6 +273,7 @@ def test_the_wheel_has_what_the_container_runs(wheel: Path) -> None:
             next(name for name in names if name.endswith("entry_points.txt"))
         ).decode()
     assert {"rvm_client/worker/handler.py", "rvm_client/server/guard.py"} <= names
+    assert "rvm_client/web/static/stacked-alpha-video.js" in names
     assert "rvm-serve" in entry_points
     for model in ("rvm_mobilenetv3", "rvm_mobilenetv3_yuv"):
         assert f"rvm_export/data/{model}/config.pbtxt" in names

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from bench.__main__ import main as bench
 from bench.gpu_check.__main__ import main as gpu_check
+from bench.scale.__main__ import main as scale
 from examples.live.__main__ import main as live
+from ray.scripts.scripts import cli as ray
 from tests.docs.conftest import PageRun
 from tests.docs.pages import (
     DOCS,
@@ -37,6 +39,7 @@ from rvm_client.batch import find_sources
 from rvm_client.cli.flags import row_flags
 from rvm_client.errors import UsageError
 from rvm_client.job import parse_job
+from rvm_client.web_video import WebVideo
 from rvm_export.verify.goldens import INT8_CASES
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -48,11 +51,11 @@ PROGRAMS = {
     for name, module, function in re.findall(r'^(rvm-\w+) = "([\w.]+):(\w+)"$', PYPROJECT, re.M)
 }
 WORKER = ["python", "-m", "rvm_client.worker"]
-LIVE = ["python", "-m", "examples.live"]
+MODULES = {"examples.live": live, "bench.scale": scale}
 # Of the system; what they get is not ours.
 SYSTEM = {
-    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "source",
-    "tail", "umask",
+    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "python3",
+    "source", "tail", "umask",
 }  # fmt: skip
 
 
@@ -133,13 +136,21 @@ def check_command(words: list[str]) -> None:
         check_script(program, arguments)
     elif program == "node":
         assert (ROOT / "examples" / "node" / arguments[0]).exists()
-    elif command[: len(LIVE)] == LIVE:
-        parse_flags(live, arguments[2:])
+    elif command[:2] == ["python", "-m"] and command[2] in MODULES:
+        parse_flags(MODULES[command[2]], arguments[2:])
     elif command[:2] == ["python", "-m"]:
+        # It takes no flags.
         assert command[2].startswith("bench.")
         assert importlib.util.find_spec(command[2]) is not None
+    elif program == "ray":
+        parse_flags(ray, arguments)
     else:
         assert program in SYSTEM
+
+
+def test_the_page_s_element_is_that_of_the_docs() -> None:
+    text = checked_block("test_the_page_s_element_is_that_of_the_docs").text
+    assert text.strip() == WebVideo("web.webm", "web.mov", "web.webp", 1280, 720).element
 
 
 def known_variables() -> set[str]:
@@ -229,6 +240,7 @@ def test_commands_within_sentences_say_what_the_code_takes(
         ("docker run -e CLOUDINARY_URI image python -m rvm_client.worker", AssertionError),
         ("rvm-mate my_video.mp4", AssertionError),
         ("python -m examples.live --sauce camera", click.NoSuchOption),
+        ("ray start --heed", click.NoSuchOption),
     ],
 )
 def test_what_the_code_does_not_take_is_found(command: str, error: type[Exception]) -> None:
@@ -240,6 +252,14 @@ def test_jobs_are_accepted() -> None:
     block = checked_block("test_jobs_are_accepted")
     (job,) = jobs([block.text])
     assert parse_job(job).preview
+
+
+def test_the_job_of_refinements_is_accepted() -> None:
+    (job,) = jobs([checked_block("test_the_job_of_refinements_is_accepted").text])
+    refinements = parse_job(job).matte_options(Path()).refinements
+    assert refinements.subject.text == "largest+box:0.1,0,0.6,1@0;0.3,0,0.8,1@2.5"
+    assert refinements.subject.exclude
+    assert refinements.edges.despill
 
 
 def test_a_job_with_a_bucket_is_accepted() -> None:

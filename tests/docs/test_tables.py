@@ -41,6 +41,8 @@ OF_WORDS = {
 }
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}
+# With a type of output that makes several files.
+SOMETIMES |= {"hevc_url", "poster_url", "html"}
 
 
 def defaults(rows: list[list[str]], pattern: str) -> dict[str, str]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 import pytest
 from tests.support.clips import index_frame, write_clip
@@ -71,9 +73,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(cluster: Any, folder: Path) -> "subprocess.Popen[str]":
+def start(
+    cluster: Any, folder: Path, source: str = "list.csv", flags: Sequence[str] = FLAGS
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*PROGRAM, "list.csv", "-o", "out", *FLAGS, "--json", "--cluster", cluster.address],
+        [*PROGRAM, source, "-o", "out", *flags, "--json", "--cluster", cluster.address],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -151,6 +155,42 @@ def test_stopped_it_leaves_nothing_behind(cluster: Any, folder: Path, temporary:
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert_nothing_is_left(folder, temporary)
+
+
+def test_the_segments_of_a_long_video_are_spread(
+    cluster: Any, tmp_path: Path, temporary: Path, echo_server: TritonServer
+) -> None:
+    """A process that is lost costs the segment that it was at. Every frame of ProRes is whole."""
+    frames = [index_frame(number) for number in range(60)]
+    clip = write_clip(tmp_path / "long.mp4", frames, rate=Fraction(15))
+    flags = ("--no-warm-start", "--output-type", "alpha_prores")
+    slowly = ("--downsample-ratio", "0.5", "--split", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rvm_client.cli.batch.share_one_heap", lambda: None)
+        place = ("-o", tmp_path / "alone", "--triton-url", echo_server.grpc_url)
+        assert invoke(batch, clip, *place, *flags).exit_code == 0
+    with start(cluster, tmp_path, "long.mp4", (*flags, *slowly)) as process:
+        busy: list[psutil.Process] = []
+
+        def two_are_busy() -> bool:
+            busy[:] = [actor for node in busy_machines(cluster) for actor in actors_on(node)]
+            return len(busy) > 1 and any((tmp_path / "out").glob(".*.parts"))
+
+        wait_for(two_are_busy, process)
+        busy[0].kill()
+        out, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert json.loads(out)["done"] == 1
+    (line,) = (tmp_path / "out/report.jsonl").read_text().splitlines()
+    assert json.loads(line)["segments"] == 4
+    made, alone = (pictures(tmp_path / where / "long.mov") for where in ("out", "alone"))
+    assert made == alone
+    assert_nothing_is_left(tmp_path, temporary)
+
+
+def pictures(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(packet.pts, bytes(packet)) for packet in container.demux(video=0) if packet.size]
 
 
 def assert_nothing_is_left(folder: Path, temporary: Path) -> None:

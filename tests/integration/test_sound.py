@@ -26,6 +26,7 @@ WITH_SOUND = [
     OutputType.GREENSCREEN,
     OutputType.ALPHA,
     OutputType.ALPHA_PRORES,
+    OutputType.ALPHA_HEVC,
     OutputType.FOREGROUND_AND_MATTE,
     OutputType.ALPHA_STACKED,
 ]

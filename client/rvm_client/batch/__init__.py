@@ -10,6 +10,7 @@ from rvm_client.batch.run import Display, Summary, run_batch
 from rvm_client.batch.runpod import RunPod
 from rvm_client.batch.runpod_api import RunPodApi
 from rvm_client.batch.sources import Listed, find_sources
+from rvm_client.batch.splitting import Splitting, Wish
 from rvm_client.batch.targets import Target, open_target
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "RunPod",
     "RunPodApi",
     "ServedModel",
+    "Splitting",
     "Status",
     "Summary",
     "Target",
     "Watcher",
+    "Wish",
     "find_sources",
     "named",
     "open_target",

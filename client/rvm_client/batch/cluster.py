@@ -10,7 +10,7 @@ that stays may, so that is counted.
 import importlib
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.batch.cluster_actor import Fault, Matter, Ready
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.closing import Closing
 from rvm_client.errors import (
@@ -124,9 +124,8 @@ class Cluster(Closing):
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: whether files are there, each machine finds out."""
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
-        waiting = deque(items)
         crashes: dict[Item, list[str]] = {}
         """The machines on which an item's process or server ended."""
         going = 0
@@ -151,14 +150,11 @@ class Cluster(Closing):
                     waiting.append(call.item)
 
     def _free(self, most: int) -> list[_Actor]:
-        """Actors that can take an item now, one with room for two of them twice."""
-        free = []
-        for actor in self._actors:
-            room = 0 if actor.ready is None else actor.ready.items_at_once - actor.busy
-            free += [actor] * max(room, 0)
-        for actor in free[:most]:
+        """So many actors at most that can take an item now, and are to be given one each."""
+        chosen = _places(self._actors)[:most]
+        for actor in chosen:
             actor.busy += 1
-        return free[:most]
+        return chosen
 
     def _step(self) -> list[tuple[_Call, Outcome | Fault | None]]:
         """Look after machines, and wait a moment for answers; those to items."""
@@ -311,6 +307,17 @@ def _actors_on(resources: dict[str, float], machines: dict[str, dict[str, float]
     if any(other.get("GPU", 0) >= 1 for other in machines.values()):
         return int(resources.get("GPU", 0))
     return 1 if resources.get("CPU", 0) > 0 else 0
+
+
+def _places(actors: Sequence[_Actor]) -> list[_Actor]:
+    """Actors as often as they have room for an item, those that have least to do first."""
+    places = [
+        (busy, actor)
+        for actor in actors
+        if actor.ready is not None
+        for busy in range(actor.busy, actor.ready.items_at_once)
+    ]
+    return [actor for _, actor in sorted(places, key=lambda place: place[0])]
 
 
 def _everywhere(item: Item) -> Item:

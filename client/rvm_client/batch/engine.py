@@ -1,11 +1,15 @@
 """What does the items of a batch: in this process, or anywhere else."""
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.wire import Variant
+
+Backlog: TypeAlias = deque[Item]
+"""Items that wait. Whoever takes the outcomes may add some before asking for the next one."""
 
 
 class Watcher(Protocol):
@@ -38,8 +42,10 @@ class Engine(AbstractContextManager["Engine"], Protocol):
             UsageError: naming the first.
         """
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """What becomes of each item, as it ends. Closing the iterator stops what is under way.
+
+        Items are taken out of the backlog from its left.
 
         An item that cannot be done is an outcome; what no item could do without is raised.
 

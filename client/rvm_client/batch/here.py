@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent import futures
 
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.batch.targets import Target
 from rvm_client.batch.workplace import Workplace
@@ -52,7 +52,7 @@ class Here(Closing):
     def check(self, items: Sequence[Item]) -> None:
         """See Engine: all can be done here."""
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
         watcher.note("Starting the Triton server" if self._triton_url is None else "Connecting")
         self._workplace = workplace = Workplace(self._settings, self._target, self._triton_url)
@@ -77,8 +77,13 @@ class Here(Closing):
 
         pool = futures.ThreadPoolExecutor(workplace.items_at_once, thread_name_prefix="item")
         try:
-            for work in futures.as_completed([pool.submit(do, item) for item in items]):
-                yield work.result()
+            going = set[futures.Future[Outcome]]()
+            while waiting or going:
+                while waiting and len(going) < workplace.items_at_once:
+                    going.add(pool.submit(do, waiting.popleft()))
+                done, going = futures.wait(going, return_when=futures.FIRST_COMPLETED)
+                for work in done:
+                    yield work.result()
         finally:
             cancelled.set()
             pool.shutdown(cancel_futures=True)

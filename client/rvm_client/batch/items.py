@@ -8,9 +8,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from rvm_client.batch.pieces import Piece
 from rvm_client.errors import RvmError
 from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole
+from rvm_client.split import SplitPlan
 from rvm_client.wire import MODEL_NAME
 
 _ID_CHARACTERS = 32
@@ -33,20 +35,16 @@ class Item:
     """Tells its result from all others; given before anything is done."""
     model_name: str = ""
     """The model that mattes it; given with the key."""
+    piece: Piece | None = None
+    """What of it is to be done; None: all, in one go."""
 
     @property
     def file_names(self) -> Mapping[FileRole, str]:
         """The files that it is going to have."""
-        suffix = self.options.output_type.suffix
-        names = {
-            role: f"{self.name}{suffix}"
-            if role is FileRole.OUTPUT
-            else f"{self.name}.matte{suffix}"
-            for role in self.options.output_type.facts.roles
-        }
-        if self.preview:
-            names[FileRole.PREVIEW] = f"{self.name}.preview.jpg"
-        return names
+        kind = self.options.output_type
+        previews = (FileRole.PREVIEW,) if self.preview else ()
+        roles = (*kind.facts.roles, *previews)
+        return {role: f"{self.name}{kind.ending(role)}" for role in roles}
 
     @property
     def source_id(self) -> str:
@@ -100,6 +98,11 @@ class Outcome:
     error: str = ""
     """One sentence."""
     warnings: tuple[str, ...] = ()
+    plan: SplitPlan | None = None
+    """Where it is to be split; it is not done yet."""
+    segments: int = 1
+    """It was made in so many."""
+    segments_made_again: int = 0
 
     @classmethod
     def failed(cls, item: Item, exc: Exception, seconds: float = 0.0) -> "Outcome":

@@ -103,6 +103,8 @@ class Report(Closing):
             "seconds": round(outcome.seconds, 3),
             "model": item.model_name,
             "model_version": outcome.model_version or None,
+            "segments": outcome.segments,
+            "segments_made_again": outcome.segments_made_again,
             "warnings": list(outcome.warnings),
             "files": {role.value: file for role, file in files.items()},
             "key": item.key,

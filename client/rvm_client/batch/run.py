@@ -1,6 +1,7 @@
 """A batch from its items to its summary, whichever engine does them."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ def run_batch(
             else:
                 pending.append(item)
         if pending:
-            with closing(engine.outcomes(pending, display)) as outcomes:
+            with closing(engine.outcomes(deque(pending), display)) as outcomes:
                 for outcome in outcomes:
                     note(outcome)
     finally:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
@@ -10,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rvm_client.batch.engine import Watcher
+from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.runpod_api import RemoteJob, RunPodApi
-from rvm_client.batch.runpod_job import file_name, file_urls, job_input
+from rvm_client.batch.runpod_job import file_name, file_urls, job_input, page_of
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import JobError, RvmError, StoppedError, printable
 from rvm_client.net import Backoff
 from rvm_client.output_types import FileRole
+from rvm_client.owned import part_file
 from rvm_client.wire import Variant
 
 # A job that the endpoint has forgotten is posted anew, but not for ever: it may be what kills it.
@@ -85,10 +85,9 @@ class RunPod(Closing):
         for item in items:
             job_input(item)
 
-    def outcomes(self, items: Sequence[Item], watcher: Watcher) -> Generator[Outcome, None, None]:
+    def outcomes(self, waiting: Backlog, watcher: Watcher) -> Generator[Outcome, None, None]:
         """See Engine."""
         self._api.check()
-        waiting = deque(items)
         flights: dict[str, _Flight] = {}
         collecting: dict[futures.Future[Outcome], Item] = {}
         cancelled = threading.Event()
@@ -187,6 +186,13 @@ class RunPod(Closing):
             path = folder / file_name(item, role, output)
             size_bytes = download(url, path, self._limits, cancelled=cancelled).bytes
             files[role] = str(path)
+        page = page_of(item, output)
+        if page is not None:
+            path = folder / item.file_names[FileRole.PAGE]
+            with part_file(path) as part:
+                part.path.write_text(page, encoding="utf-8")
+                part.publish(path)
+            files[FileRole.PAGE] = str(path)
         return files, size_bytes
 
     def _cancel(self, job_ids: Sequence[str]) -> None:

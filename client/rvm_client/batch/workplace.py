@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rvm_client.batch.items import Item, Outcome, Status
+from rvm_client.batch.pieces import Joining, Making, Planning
 from rvm_client.batch.targets import Target
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
@@ -20,11 +22,20 @@ from rvm_client.errors import (
 )
 from rvm_client.machine import naming_want_of_memory
 from rvm_client.matte import MattingModel, probe_within
-from rvm_client.options import Limits
+from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import FileRole
-from rvm_client.pipeline import MatteProgress, MatteResult, jobs_at_once, matte_video
+from rvm_client.pipeline import (
+    MatteProgress,
+    MatteResult,
+    jobs_at_once,
+    join_segments,
+    load_segment,
+    matte_segment,
+    matte_video,
+)
 from rvm_client.server import ServerOptions, ServerSupply, StartingServer, Supervisor
 from rvm_client.source_file import local_file
+from rvm_client.split import SplitPlan, plan_split
 from rvm_client.wire import Variant
 
 # What fails every later item as well.
@@ -102,20 +113,79 @@ class Workplace(Closing):
             if item.preview:
                 preview = place.with_name(item.file_names[FileRole.PREVIEW])
                 options = replace(options, preview=preview)
-            check_source(source, options, self._limits)
-            model = stack.enter_context(MattingModel.configured(self._servers, self._settings))
-            result = matte_video(
-                source,
-                place,
+            work = _Work(item, source, place, options, on_progress, cancelled, started_s)
+            if isinstance(item.piece, Making):
+                return self._make_segment(work, item.piece)
+            if isinstance(item.piece, Joining):
+                return self._kept(work, self._joined(work, item.piece))
+            if isinstance(item.piece, Planning):
+                plan = self._plan(work, item.piece)
+                if plan is not None:
+                    return Outcome(item, Status.DONE, plan=plan)
+            return self._kept(work, self._matted(work))
+
+    def _matted(self, work: "_Work") -> MatteResult:
+        check_source(work.source, work.options, self._limits)
+        with MattingModel.configured(self._servers, self._settings) as model:
+            return matte_video(
+                work.source,
+                work.place,
                 model,
-                options,
+                work.options,
                 self._limits,
-                on_progress=on_progress,
-                cancelled=cancelled,
-                request_id=item.name,
+                on_progress=work.on_progress,
+                cancelled=work.cancelled,
+                request_id=work.item.name,
             )
-            files = self._target.keep(result.files, item, cancelled)
-            return _outcome(item, result, files, time.monotonic() - started_s)
+
+    def _plan(self, work: "_Work", piece: Planning) -> SplitPlan | None:
+        if piece.only_if_side_by_side and self.items_at_once == 1:
+            return None
+        return plan_split(work.source, work.options, self._limits, piece.segment_seconds)
+
+    def _make_segment(self, work: "_Work", piece: Making) -> Outcome:
+        Path(piece.folder).mkdir(parents=True, exist_ok=True)
+        before = None if piece.continues is None else load_segment(Path(piece.continues))
+        with MattingModel.configured(self._servers, self._settings) as model:
+            matte_segment(
+                work.source,
+                Path(piece.target),
+                model,
+                replace(work.options, segment=piece.segment),
+                self._limits,
+                states=None if before is None else before.states,
+                on_progress=work.on_progress,
+                cancelled=work.cancelled,
+                request_id=f"{work.item.name}-{piece.number}",
+            )
+        return Outcome(work.item, Status.DONE)
+
+    def _joined(self, work: "_Work", piece: Joining) -> MatteResult:
+        return join_segments(
+            work.source,
+            work.place,
+            [Path(segment) for segment in piece.segments],
+            work.options,
+            self._limits,
+            cancelled=work.cancelled,
+        )
+
+    def _kept(self, work: "_Work", result: MatteResult) -> Outcome:
+        files = self._target.keep(result.files, work.item, work.cancelled)
+        return _outcome(work.item, result, files, time.monotonic() - work.started_s)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An item with its files at hand."""
+
+    item: Item
+    source: Path
+    place: Path
+    options: MatteOptions
+    on_progress: Callable[[MatteProgress], None] | None
+    cancelled: threading.Event
+    started_s: float
 
 
 def _outcome(

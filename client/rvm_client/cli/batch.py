@@ -4,10 +4,11 @@ Here are the flags and the end; `rvm_client.batch` has the work.
 """
 
 import json
+import math
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _SOME_FAILED = 1
 _BY_SIGNAL = 128
 REPORT_NAME = "report.jsonl"
+# Most of a shorter one would be matted twice.
+_SHORTEST_SEGMENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class _Where:
     runpod: str | None
     in_flight: int
     cluster: str | None
+    split: float | str
+    """Seconds, "auto" or "off"."""
 
     def __post_init__(self) -> None:
         if self.runpod is None and self.output is None:
@@ -51,6 +56,25 @@ class _Where:
         given = [flag for flag, place in places.items() if place is not None]
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} are several places to matte; give one")
+        if self.runpod is not None and self.split != "off":
+            raise UsageError("a RunPod endpoint mattes each video whole; leave --split out")
+
+
+class _Split(click.ParamType[float | str]):
+    name = "auto|off|SECONDS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        if value in ("auto", "off"):
+            return str(value)
+        seconds = math.nan
+        with suppress(ValueError):
+            seconds = float(value)
+        if not _SHORTEST_SEGMENT_SECONDS <= seconds < math.inf:
+            shortest = f"{_SHORTEST_SEGMENT_SECONDS:g}"
+            self.fail(f"{value!r} is neither auto, off nor at least {shortest} seconds", param, ctx)
+        return seconds
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,6 +111,13 @@ class _Where:
     "Sources and FOLDER are on all machines.",
 )
 @click.option(
+    "--split",
+    type=_Split(),
+    default="off",
+    show_default=True,
+    help="Make long videos in segments, side by side: of about so many seconds, or as fits.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The report, which the next run reads.  [default: {REPORT_NAME} in FOLDER, or here]",
@@ -101,6 +132,7 @@ def batch(
     runpod: str | None,
     in_flight: int,
     cluster: str | None,
+    split: float | str,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -113,7 +145,7 @@ def batch(
     share_one_heap()
     try:
         settings = load_settings()
-        where = _Where(output, report, triton_url, runpod, in_flight, cluster)
+        where = _Where(output, report, triton_url, runpod, in_flight, cluster, split)
         with naming_want_of_memory():
             status = _run(sources, where, flags, settings, as_json=as_json)
     except RvmError as exc:
@@ -138,6 +170,8 @@ def _run(
     summary = Summary()
     with ExitStack() as stack:
         engine = stack.enter_context(_engine(where, settings, target))
+        if where.split != "off":
+            engine = _splitting(engine, where, folder)
         engine.check(items)
         if target is not None:
             target.check()
@@ -177,6 +211,13 @@ def _engine(where: _Where, settings: Settings, target: "Target | None") -> "Engi
     if where.cluster is not None:
         return Cluster(where.cluster, where.output)
     return Here(settings, target, where.triton_url or settings.triton_url)
+
+
+def _splitting(engine: "Engine", where: _Where, folder: Path | None) -> "Engine":
+    from rvm_client.batch import Splitting, Wish
+
+    seconds = None if isinstance(where.split, str) else where.split
+    return Splitting(engine, Wish(seconds, folder, many_machines=where.cluster is not None))
 
 
 def _items(listed: Sequence["Listed"], flags: dict[str, Any]) -> list["Item"]:

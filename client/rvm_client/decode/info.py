@@ -11,7 +11,7 @@ from rvm_client.decode.header import SourceHeader
 from rvm_client.decode.limits import check_duration, check_frame_pixels, check_frames
 from rvm_client.decode.trim import SourceRange
 from rvm_client.frames import VideoInfo
-from rvm_client.options import Limits, MatteOptions
+from rvm_client.options import Limits, MatteOptions, Segment
 
 
 def check_header(path: Path, header: SourceHeader, options: MatteOptions, limits: Limits) -> None:
@@ -45,6 +45,8 @@ def describe(
     """All that is known of a video before its frames are read."""
     fps = header.average_fps
     seconds = _kept_seconds(header, options)
+    if seconds is not None and options.segment is not None:
+        seconds = _seconds_of(options.segment, part, seconds)
     frames = header.frames if _is_whole(options) else 0
     colour = source_colour(part.first_frame)
     return VideoInfo(
@@ -64,7 +66,16 @@ def describe(
 
 
 def _is_whole(options: MatteOptions) -> bool:
-    return not options.start_seconds and options.end_seconds is None
+    is_trimmed = options.start_seconds or options.end_seconds is not None
+    return not is_trimmed and options.segment is None
+
+
+def _seconds_of(segment: Segment, whole: SourceRange, whole_seconds: float) -> float:
+    """How long a segment of what lasts `whole_seconds` is."""
+    start = float((segment.start_pts - segment.first_pts) * whole.time_base)
+    if segment.end_pts is None:
+        return max(0.0, whole_seconds - start)
+    return float((segment.end_pts - segment.start_pts) * whole.time_base)
 
 
 def _kept_seconds(header: SourceHeader, options: MatteOptions) -> float | None:

@@ -64,7 +64,7 @@ class VideoReader(Closing):
         options: `start_seconds`, `end_seconds` and the bounds of the picture choose what comes
             out; with `warm_start`, frames before the start come first, with the role WARM_UP.
         limits: what the source may be at most, and where a GPU may be.
-        keeps_alpha: decode the alpha of WebM files too, for `mattes`.
+        keeps_alpha: decode the alpha of WebM files and of HEVC, too, for `mattes`.
         takes_planes: whether frames may come as I420; they do where that is how they are stored
             and nothing has to be done to them. `info.layout` says which.
 
@@ -96,6 +96,7 @@ class VideoReader(Closing):
             )
             check_shown_pixels(path, self._geometry, limits)
             self.info = describe(self._decoder.header, options, self._range, self._geometry)
+            self._frames_before = options.segment.frames_before if options.segment else 0
             self._planes = self._colour_of_planes() if takes_planes else None
             if self._planes is not None:
                 self.info = replace(self.info, layout=self._planes.layout)
@@ -122,8 +123,9 @@ class VideoReader(Closing):
     ) -> Iterator[SourceChunk]:
         """All frames in order of presentation, `frames_per_chunk` at a time; once only.
 
-        A chunk has fewer frames at the end, and where the role changes. `new_chunk` gives the
-        memory for each, and is asked for the next one when this one has been taken.
+        A chunk has fewer frames at the end, where the role changes, and at the start of a segment
+        that begins within a chunk of the whole. `new_chunk` gives the memory for each, and is
+        asked for the next one when this one has been taken.
 
         Raises:
             InputError: the picture size changes on the way, or a limit is passed.
@@ -132,10 +134,15 @@ class VideoReader(Closing):
         frame_shape = info.layout.frame_shape(info.height_pixels, info.width_pixels)
         shape = (frames_per_chunk, *frame_shape)
         src, pts, role = new_chunk(shape), list[int](), Role.FRAMES
+        first = most = frames_per_chunk - self._frames_before % frames_per_chunk
         for picture, place in self._pictures():
-            if pts and (len(pts) == frames_per_chunk or place.role is not role):
+            if pts and (len(pts) == most or place.role is not role):
                 yield SourceChunk(src[: len(pts)], tuple(pts), role)
                 src, pts = new_chunk(shape), []
+            if not pts and place.role is Role.FRAMES:
+                most, first = first, frames_per_chunk
+            elif not pts:
+                most = frames_per_chunk
             picture.copy_to(src[len(pts)])
             pts.append(place.pts)
             role = place.role

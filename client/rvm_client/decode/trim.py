@@ -68,25 +68,20 @@ def open_range(
     """
     timed = _timed_frames(decoder)
     first = next(timed)
-    part = _Part(
-        path,
-        options,
-        limits,
-        first,
-        time_base=_timeline(decoder).time_base,
-        start=_exact(options.start_seconds) or Fraction(0),
-        end=_exact(options.end_seconds),
-    )
-    selected = part.select(_from_start(decoder, part.start, first, timed))
+    part = _part(path, options, limits, first, _timeline(decoder).time_base)
+    selected = part.select(_from_start(decoder, part, first, timed))
     # An empty range is known at once.
     head = _up_to_first(selected)
-    first_pts = head[-1][0].pts
-    origin_pts = first_pts if part.start else 0
+    if options.segment is not None:
+        origin_pts, first_pts = options.segment.origin_pts, options.segment.first_pts
+    else:
+        origin_pts = head[-1][0].pts if part.start else 0
+        first_pts = head[-1][0].pts - origin_pts
     return SourceRange(
         first_frame=first.frame,
         time_base=part.time_base,
         origin_pts=origin_pts,
-        first_pts=first_pts - origin_pts,
+        first_pts=first_pts,
         frames=(
             (timed.frame, Place(timed.pts - origin_pts, role))
             for timed, role in chain(head, selected)
@@ -117,10 +112,10 @@ def _timed_frames(decoder: SourceDecoder, near_pts: int | None = None) -> Iterat
 
 
 def _from_start(
-    decoder: SourceDecoder, start: Fraction, first: _TimedFrame, others: Iterator[_TimedFrame]
+    decoder: SourceDecoder, part: "_Part", first: _TimedFrame, others: Iterator[_TimedFrame]
 ) -> Iterator[_TimedFrame]:
     """Frames from a keyframe well before the start of the range."""
-    lead_s = start - _LEAD_FRAMES / decoder.header.average_fps
+    lead_s = part.start - max(part.lead_frames, _LEAD_FRAMES) / decoder.header.average_fps
     file_start_pts = first.frame.pts
     if lead_s <= 0 or file_start_pts is None:
         return chain([first], others)
@@ -148,7 +143,6 @@ class _Part:
     """What is asked for of a file."""
 
     path: Path
-    options: MatteOptions
     limits: Limits
     first: _TimedFrame
     """The first frame of the file."""
@@ -156,25 +150,33 @@ class _Part:
     start: Fraction
     end: Fraction | None
     """In seconds after the first frame of the file; None: as long as it lasts."""
+    lead_frames: int
+    after_frames: int = 0
+    """How many may come after the end."""
+    last_end: Fraction | None = None
+    """Where these end, too."""
 
     def select(self, frames: Iterator[_TimedFrame]) -> _Selected:
-        """The frames of the part, after those that lead to it."""
-        lead = deque[_TimedFrame](maxlen=_LEAD_FRAMES if self.options.warm_start else 0)
-        count, timed = 0, self.first
+        """The frames of the part, after those that lead to it and before those that follow."""
+        lead = deque[_TimedFrame](maxlen=self.lead_frames)
+        count, after, timed = 0, 0, self.first
         for timed in frames:
             self._check_picture(timed.frame)
             seconds = self._seconds(timed.pts)
             if seconds < self.start:
                 lead.append(timed)
-                continue
-            if self.end is not None and seconds >= self.end:
+            elif self.end is None or seconds < self.end:
+                while lead:
+                    yield lead.popleft(), Role.WARM_UP
+                count += 1
+                check_frames(self.path, count, self.limits)
+                check_duration(self.path, seconds - self.start, self.limits)
+                yield timed, Role.FRAMES
+            elif after < self.after_frames and (self.last_end is None or seconds < self.last_end):
+                after += 1
+                yield timed, Role.AFTER
+            else:
                 break
-            while lead:
-                yield lead.popleft(), Role.WARM_UP
-            count += 1
-            check_frames(self.path, count, self.limits)
-            check_duration(self.path, seconds - self.start, self.limits)
-            yield timed, Role.FRAMES
         if not count:
             raise InputError(self._says_empty(float(self._seconds(timed.end_pts))))
 
@@ -204,6 +206,32 @@ class _Part:
             f"{self.path} has no frame from {float(self.start):g} s to "
             f"{float(self.end or duration_seconds):g} s; choose a longer part"
         )
+
+
+def _part(
+    path: Path, options: MatteOptions, limits: Limits, first: _TimedFrame, time_base: Fraction
+) -> _Part:
+    start = _exact(options.start_seconds) or Fraction(0)
+    end = _exact(options.end_seconds)
+    segment = options.segment
+    if segment is None:
+        lead_frames = _LEAD_FRAMES if options.warm_start else 0
+        return _Part(path, limits, first, time_base, start, end, lead_frames)
+
+    def seconds(pts: int) -> Fraction:
+        return (segment.origin_pts + pts - first.pts) * time_base
+
+    return _Part(
+        path,
+        limits,
+        first,
+        time_base,
+        start=seconds(segment.start_pts),
+        end=end if segment.end_pts is None else seconds(segment.end_pts),
+        lead_frames=segment.lead_frames,
+        after_frames=segment.after_frames,
+        last_end=end,
+    )
 
 
 def _exact(seconds: float | None) -> Fraction | None:

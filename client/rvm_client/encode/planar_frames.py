@@ -31,7 +31,8 @@ _ALPHA_PLANE = 3
 
 def takes_planes(options: MatteOptions) -> bool:
     """Whether all files that the options ask for can be made of I420 pictures."""
-    if options.preview is not None or options.refinements.needs_rgb:
+    needs_rgb = options.refinements.needs_rgb
+    if needs_rgb or options.preview is not None or options.poster is not None:
         return False
     return all(output_type.facts.takes_planes for output_type in options.output_types)
 
@@ -41,6 +42,7 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
     return {
         OutputType.GREENSCREEN: _Over(backdrop),
         OutputType.ALPHA: _alpha,
+        OutputType.ALPHA_HEVC: _alpha,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
         OutputType.ALPHA_STACKED: _stacked,

@@ -26,6 +26,7 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
         OutputType.GREENSCREEN: _over(backdrop),
         OutputType.ALPHA: _alpha,
         OutputType.ALPHA_PRORES: _alpha_prores,
+        OutputType.ALPHA_HEVC: _alpha_of_even_size,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
         OutputType.ALPHA_STACKED: _stacked,
@@ -47,6 +48,11 @@ def _over(backdrop: Backdrop) -> FrameMaker:
 
 def _alpha(picture: Picture) -> av.VideoFrame:
     return yuva420_frame(bleed_edges(picture.fgr, picture.pha), picture.pha)
+
+
+def _alpha_of_even_size(picture: Picture) -> av.VideoFrame:
+    colour = pad_to_even(bleed_edges(picture.fgr, picture.pha))
+    return yuva420_frame(colour, pad_to_even(picture.pha))
 
 
 def _alpha_prores(picture: Picture) -> av.VideoFrame:

@@ -6,7 +6,7 @@ from request to request, and the server keeps nothing.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from rvm_client.closing import Closing
 from rvm_client.errors import ServerBusyError, ServerLostError, StoppedError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte.connection import Connection, Request
-from rvm_client.matte.transport import Transport
+from rvm_client.matte.transport import State, Transport
 from rvm_client.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -102,6 +102,15 @@ class ChunkSession(Closing):
     def transport_name(self) -> str:
         """How frames go to the model: "shared memory" or "gRPC"."""
         return self._transport.name
+
+    @property
+    def states(self) -> list[State]:
+        """r1..r4 as the last answer left them: those of the frame after it; copies."""
+        return self._transport.states
+
+    def start_from(self, states: Sequence[State]) -> None:
+        """Go on where `states` are from, in the model's precision."""
+        self._transport.states = list(states)
 
     @property
     def connection(self) -> Connection:

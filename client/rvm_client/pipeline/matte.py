@@ -63,12 +63,12 @@ def matte_video(
         StoppedError: `cancelled` was set.
         OutOfMemoryError: the memory of this machine ran out.
     """
-    options, notes = _with_served_model(options, model)
+    options, notes = with_served_model(options, model)
     run = Run(
         Path(source),
         Path(target),
         model,
-        options,
+        options.unfolded(Path(target)),
         limits or Limits(),
         opener or OpensHere(),
         on_progress,
@@ -77,6 +77,11 @@ def matte_video(
         request_id,
         notes,
     )
+    return matted(run).folded(options.output_type)
+
+
+def matted(run: Run) -> MatteResult:
+    """The result of a run, or of the same by other means where a GPU fails."""
     with naming_want_of_memory():
         try:
             return run.matte()
@@ -84,10 +89,10 @@ def matte_video(
             say_once(f"A video is matted again, with codecs in software: {exc}")
             again = replace(run, limits=run.limits.in_software())
         except GpuMemoryError:
-            if options.frames_per_request == 1:
+            if run.options.frames_per_request == 1:
                 raise
-            one_by_one = replace(options, frames_per_request=1)
-            again = replace(run, options=one_by_one, notes=(*notes, _LESS_MEMORY))
+            one_by_one = replace(run.options, frames_per_request=1)
+            again = replace(run, options=one_by_one, notes=(*run.notes, _LESS_MEMORY))
         return again.matte()
 
 
@@ -99,7 +104,7 @@ def jobs_at_once(settings: Settings, model: MattingModel) -> int:
     return _JOBS_ON_GPU if model.runs_on_gpu and has_cores else 1
 
 
-def _with_served_model(
+def with_served_model(
     options: MatteOptions, model: MattingModel
 ) -> tuple[MatteOptions, tuple[str, ...]]:
     """The options with a model that the server has, and what the result is to say of it."""

@@ -77,7 +77,7 @@ class Run:
             count = self._frames_per_chunk(reader.info, room_bytes)
             session = stack.enter_context(self._session(reader.info, count, room_bytes))
             mattes = self._mattes(stack, reader, session, count)
-            for chunk in refined(mattes, self.options.refinements, reader.info):
+            for chunk in self._refined(mattes, reader.info):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
         return self._result(reader, session, writer, time.monotonic() - started_s)
@@ -141,20 +141,11 @@ class Run:
         """Decode and matte, each in a thread of its own."""
         decoded = timed(self._source_chunks(reader, frames_per_chunk), self.watches.decode)
         if self.options.warm_start:
-            decoded = with_warm_up(
-                decoded,
-                frames_per_chunk=frames_per_chunk,
-                layout=reader.info.layout,
-                on_cut=self.cuts.append,
-            )
+            decoded = self._warmed_up(decoded, frames_per_chunk, reader.info)
         staged = session.staged(decoded)
         chunks = stack.enter_context(Prefetch(staged, depth=QUEUE_DEPTH, name="decode"))
         mattes = Prefetch(
-            session.matte_all(
-                chunks,
-                self.watches.matte,
-                keep_source=self.options.refinements.needs_source,
-            ),
+            self._matted(session, chunks),
             depth=QUEUE_DEPTH,
             name="matte",
             is_stopped=self._is_cancelled,
@@ -163,6 +154,29 @@ class Run:
         # Before its thread is joined: a request to a server that hangs would hold us.
         stack.callback(session.stop)
         return prefetched
+
+    def _warmed_up(
+        self, chunks: Iterator[SourceChunk], frames_per_chunk: int, info: VideoInfo
+    ) -> Iterator[SourceChunk]:
+        return with_warm_up(
+            chunks,
+            frames_per_chunk=frames_per_chunk,
+            layout=info.layout,
+            on_cut=self.cuts.append,
+        )
+
+    def _matted(self, session: ChunkSession, chunks: Iterator[SourceChunk]) -> Iterator[MatteChunk]:
+        needs_source = self.options.refinements.needs_source
+        return session.matte_all(chunks, self.watches.matte, keep_source=needs_source)
+
+    def _refined(self, mattes: Iterator[MatteChunk], info: VideoInfo) -> Iterator[MatteChunk]:
+        return refined(
+            mattes,
+            self.options.refinements,
+            info,
+            start_seconds=self.options.start_seconds or 0.0,
+            shows_dropped=self.options.preview is not None,
+        )
 
     def _is_cancelled(self) -> bool:
         return self.cancelled is not None and self.cancelled.is_set()

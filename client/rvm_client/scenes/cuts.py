@@ -6,13 +6,14 @@ just before and after it, and when what is in the picture changes, not only its 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, product
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
+from rvm_client.frames import SourceChunk
 from rvm_client.pixels import PixelLayout, UInt8Array
 
 Thumbnail = npt.NDArray[np.float32]
@@ -64,6 +65,29 @@ class CutDetector:
         cut = bool(self._before) and _is_cut(list(self._before), list(self._ahead))
         self._before.append(self._ahead.popleft())
         return cut
+
+
+def cut_times(chunks: Iterable[SourceChunk], layout: PixelLayout) -> Iterator[int]:
+    """The timestamps of the frames that start a scene after a cut.
+
+    Args:
+        chunks: frames in order of presentation.
+        layout: of the frames.
+    """
+    detector = CutDetector(layout)
+    waiting = deque[int]()
+
+    def decided(answers: Sequence[bool]) -> Iterator[int]:
+        for is_cut in answers:
+            pts = waiting.popleft()
+            if is_cut:
+                yield pts
+
+    for chunk in chunks:
+        for picture, pts in zip(chunk.src, chunk.pts, strict=True):
+            waiting.append(pts)
+            yield from decided(detector.push(picture))
+    yield from decided(detector.finish())
 
 
 def _is_cut(before: Sequence[Thumbnail], after: Sequence[Thumbnail]) -> bool:

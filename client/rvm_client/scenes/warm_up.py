@@ -25,6 +25,7 @@ def with_warm_up(
     frames_per_chunk: int,
     layout: PixelLayout = RGB,
     on_cut: Callable[[int], None] | None = None,
+    is_warm: bool = False,
 ) -> Iterator[SourceChunk]:
     """Find the cuts, and put warm-up chunks before the start and after each cut.
 
@@ -41,10 +42,14 @@ def with_warm_up(
         frames_per_chunk: the most frames of a warm-up chunk.
         layout: of the frames.
         on_cut: called with the timestamp of each frame that starts a scene after a cut.
+        is_warm: the model's state is that of the frame before the first that belongs to the
+            output. Warm-up frames of the source then only show whether there is a cut.
     """
     opening: list[SourceChunk] = []
-    gathering = True
+    gathering = not is_warm
     for chunk, after_cut in _split_at_cuts(chunks, layout):
+        if is_warm and chunk.role is Role.WARM_UP:
+            continue
         if after_cut:
             yield from _opened(opening, frames_per_chunk)
             opening, gathering = [], True

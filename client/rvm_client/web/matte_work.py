@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from rvm_client.closing import Closing
 from rvm_client.errors import RvmError, StoppedError
@@ -72,23 +71,17 @@ class MatteWork(Closing):
         look = video.preview
         assert look is not None
 
-        def begin() -> None:
-            working = look.model_copy(update={"state": "working"})
-            self._shop.book.change_video(video.id, kept=False, preview=working)
-
-        def do() -> dict[str, Any]:
-            with self._shop.workplace.open_model(cancelled) as model:
-                begin()
-                return {"preview": matte_preview(video, look, self._shop, model, cancelled)}
-
         try:
-            changes = do()
+            with self._shop.workplace.open_model(cancelled) as model:
+                working = look.model_copy(update={"state": "working"})
+                self._shop.book.change_video(video.id, kept=False, preview=working)
+                done = matte_preview(video, look, self._shop, model, cancelled)
         except StoppedError:
             return
         except Exception as exc:
             failed = {"state": "failed", "error": self._sentence(exc, video)}
-            changes = {"preview": look.model_copy(update=failed)}
-        self._shop.book.change_video(video.id, **changes)
+            done = look.model_copy(update=failed)
+        self._shop.book.change_video(video.id, preview=done)
 
     def _do(self, job: Job, cancelled: threading.Event) -> None:
         from rvm_client.web.matting import do_job

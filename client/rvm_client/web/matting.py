@@ -81,9 +81,8 @@ def do_job(job: Job, video: Video, shop: Shop, cancelled: threading.Event) -> di
             request_id=job.id,
         )
         shop.book.change_job(job.id, kept=False, doing="finishing", seconds_left=None)
-        before = None
-        if options.start_seconds or options.end_seconds is not None:
-            before = f"{job.id}-before.mp4"
+        before = _before(job, options)
+        if before is not None:
             silent = replace(options, audio=False)
             write_before(source, folder / before, silent, tools.limits, opener, cancelled)
     note_measure(shop.measures, options, result)
@@ -95,6 +94,12 @@ def _options(job: Job, wish: Wish, folder: Path) -> MatteOptions:
     if look_type(job.look_kind) not in kinds:
         kinds.append(look_type(job.look_kind))
     return wish.options(folder, [Also(kind, _target(folder, job, kind)) for kind in kinds[1:]])
+
+
+def _before(job: Job, options: MatteOptions) -> str | None:
+    """The name of a file with the part as it was; None: that is the whole video."""
+    is_whole = not options.start_seconds and options.end_seconds is None
+    return None if is_whole else f"{job.id}-before.mp4"
 
 
 def _target(folder: Path, job: Job, kind: OutputType) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rvm_client.closing import Closing
-from rvm_client.errors import InputError, RvmError, StoppedError
+from rvm_client.errors import RvmError, StoppedError
 from rvm_client.web.lanes import Lane, Task
 from rvm_client.web.records import Look, Video
 from rvm_client.web.shop import Shop
@@ -127,7 +127,7 @@ class SourceWork(Closing):
         if video.state != "uploading" or video.preview is not None:
             return
         folder, tools = self._shop.folders.of(video), self._shop.workplace.tools(cancelled)
-        with suppress(InputError), tools.decoders.job(folder, cancelled) as opener:
+        with suppress(RvmError), tools.decoders.job(folder, cancelled) as opener:
             source = self._shop.folders.source(video)
             info, frames = write_first_second(source, folder, tools.limits, opener, cancelled)
             if is_first_second_whole(info, frames):

@@ -1,5 +1,6 @@
 """What a source is, and what a browser gets to see of it before anything is matted."""
 
+import math
 import threading
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ PREVIEW_SOURCE_NAME = "preview-source.mp4"
 PREVIEW_SECONDS = 1.0
 PREVIEW_WIDTH_PIXELS = 640
 _PROXY_SIZE_PIXELS = 1280
+_HALF_A_FRAME = Fraction(1, 2)
 _POSTER_QUALITY = 85
 _HEAD_BYTES = 64
 # Codecs that every current browser decodes, by FFmpeg's names of decoders.
@@ -42,6 +44,8 @@ def inspect(source: Path, limits: Limits, opener: Opener) -> Found:
     Raises:
         InputError: it is no video, or above a limit.
     """
+    # One frame is not worth waking a GPU for.
+    limits = limits.in_software()
     with opener.video(source, MatteOptions(warm_start=False), limits, takes_planes=True) as reader:
         played = media_type(source)
         # Others have more than 8 bits, are interlaced, turned or stretched: not all browsers
@@ -102,7 +106,7 @@ def preview_bounds() -> MatteOptions:
 def is_first_second_whole(info: VideoInfo, frames: int) -> bool:
     """Whether a file that still comes has its first second already."""
     seconds = min(PREVIEW_SECONDS, info.duration_seconds or PREVIEW_SECONDS)
-    return Fraction(frames) >= int(Fraction(seconds) * info.average_fps)
+    return frames >= math.ceil(Fraction(seconds) * info.average_fps - _HALF_A_FRAME)
 
 
 def write_proxy(

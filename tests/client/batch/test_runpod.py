@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -77,7 +78,7 @@ def outcomes(server: RunPodApiServer, *names: str, away_s: float = 30.0) -> list
     api = RunPodApi(f"{server.base_url}/v2", ENDPOINT, KEY, away_s)
     items = [Item(url, MatteOptions(), name=Path(url).stem) for url in urls(*names)]
     engine = RunPod(api, ENDPOINT, Settings(allow_private_addresses=True), None, 4, QUICK)
-    with closing(engine.outcomes(items, Silent())) as found:
+    with closing(engine.outcomes(deque(items), Silent())) as found:
         return list(found)
 
 
@@ -308,3 +309,11 @@ def test_a_key_is_in_no_message(server: RunPodApiServer) -> None:
 def test_roles_of_a_result() -> None:
     item = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.FOREGROUND_AND_MATTE), name="a")
     assert item.file_names == {FileRole.OUTPUT: "a.mp4", FileRole.MATTE: "a.matte.mp4"}
+    web = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.AUTO_WEB), name="a", preview=True)
+    assert web.file_names == {
+        FileRole.OUTPUT: "a.webm",
+        FileRole.HEVC: "a.mov",
+        FileRole.POSTER: "a.webp",
+        FileRole.PAGE: "a.html",
+        FileRole.PREVIEW: "a.preview.jpg",
+    }

@@ -124,6 +124,24 @@ def test_the_preview_is_a_frame_of_the_first_third(
     assert np.abs(picture.astype(int) - right).mean() < 3
 
 
+def test_the_preview_shows_what_was_dropped_in_a_tint(tmp_path: Path) -> None:
+    """On the left the person, in the middle somebody who is not kept, on the right nobody."""
+    fgr = np.full((1, 192, 320, 3), 90, np.uint8)
+    pha, dropped = np.zeros((2, 1, 192, 320), np.uint8)
+    pha[..., :100], dropped[..., 100:200] = 255, 255
+    options = MatteOptions(OutputType.ALPHA, preview=tmp_path / "preview.png")
+    with open_writer(tmp_path / "out.webm", options, video_info()) as writer:
+        writer.write(MatteChunk(fgr, pha, (0,), dropped=dropped))
+    with Image.open(tmp_path / "preview.png") as image:
+        picture = np.asarray(image.convert("RGB")).astype(int)
+    assert (picture[:, :100] == 90).all()
+    red, green, blue = np.moveaxis(picture[:, 100:200], -1, 0)
+    assert (red > green + 80).all()
+    assert (red > blue + 60).all()
+    board = checkerboard(192, 320, 8)[:, 200:]
+    np.testing.assert_array_equal(picture[:, 200:], board)
+
+
 def test_the_preview_has_square_pixels(tmp_path: Path) -> None:
     info = replace(video_info(), sample_aspect_ratio=Fraction(3, 2))
     options = MatteOptions(OutputType.ALPHA, preview=tmp_path / "preview.png")

@@ -39,6 +39,7 @@ WIDTH, HEIGHT = 322, 194
 PLANAR_TYPES = [
     OutputType.GREENSCREEN,
     OutputType.ALPHA,
+    OutputType.ALPHA_HEVC,
     OutputType.MATTE,
     OutputType.FOREGROUND_AND_MATTE,
     OutputType.ALPHA_STACKED,

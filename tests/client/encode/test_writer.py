@@ -22,6 +22,7 @@ EXPECTED = {
     OutputType.GREENSCREEN: ("h264", "yuv420p", None),
     OutputType.ALPHA: ("vp9", "yuva420p", "libvpx-vp9"),
     OutputType.ALPHA_PRORES: ("prores", "yuva444p12le", None),
+    OutputType.ALPHA_HEVC: ("hevc", "yuv420p", None),
     OutputType.MATTE: ("h264", "yuv420p", None),
     OutputType.FOREGROUND_AND_MATTE: ("h264", "yuv420p", None),
     OutputType.ALPHA_STACKED: ("h264", "yuv420p", None),
@@ -185,13 +186,17 @@ def test_the_suffix_must_fit_the_type() -> None:
 FULL_DISK = """
 import sys
 from pathlib import Path
+import numpy as np
 from rvm_client.errors import OutputError
 from rvm_client.output_types import OutputType
 from tests.client.encode.test_writer import matte_chunk, write
+chunk = matte_chunk(4, 160, 96)
+for pixels in (chunk.fgr, chunk.pha):
+    pixels[:] = np.random.default_rng(0).integers(0, 256, pixels.shape)
 for output_type in OutputType:
     try:
         path = Path(sys.argv[1]) / f"out{output_type.suffix}"
-        write(path, output_type, *[matte_chunk(20, 640, 480)] * 3)
+        write(path, output_type, chunk)
     except OutputError as exc:
         print(f"{output_type.value}: {exc}")
     assert list(Path(sys.argv[1]).iterdir()) == []

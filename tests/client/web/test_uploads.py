@@ -64,8 +64,11 @@ def test_a_hanging_upload_gives_way_to_the_next(
     page: RunningPage, visitor: Visitor, clip: bytes
 ) -> None:
     video_id = visitor.begin_upload(len(clip))
-    with raw_put(page, visitor, video_id, len(clip)):
-        assert visitor.put(video_id, clip).json() == {"received_bytes": len(clip)}
+    with raw_put(page, visitor, video_id, len(clip)) as connection:
+        connection.sendall(clip[:1000])
+        received(visitor, video_id, 1000)
+        assert visitor.put(video_id, clip[1000:], 1000).json() == {"received_bytes": len(clip)}
+        assert b" 409 " in connection.makefile("rb").readline()
 
 
 def test_an_offset_that_is_not_next(visitor: Visitor, clip: bytes) -> None:

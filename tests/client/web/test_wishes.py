@@ -10,11 +10,11 @@ import pytest
 
 from rvm_client.cli.flags import background_of, matte_flags, matte_options, output_type_of
 from rvm_client.errors import UsageError
-from rvm_client.job import parse_job
+from rvm_client.job import Job, parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.web.database import Database, Measure, Measures
-from rvm_client.web.descriptions import describe
+from rvm_client.web.descriptions import _TOLD, _same_named, describe
 from rvm_client.web.estimates import estimate
 from rvm_client.web.records import Video
 from rvm_client.web.wishes import parse_wish
@@ -122,6 +122,24 @@ def test_the_described_job_is_the_same(fields: dict[str, Any], types: list[str])
         assert posted.output_type.value in types
         if posted.output_type is wanted.output_type:
             assert posted == wanted
+
+
+def test_every_field_of_a_job_is_told() -> None:
+    """By an option that the command has a flag for, or by a flag of its own name."""
+    flags = {flag for option in command.params for flag in option.opts}
+    elsewhere = {"video_url", "output_type", "upload_url", "cloudinary_folder", "preview"}
+    for name in Job.model_fields.keys() - _TOLD - elsewhere:
+        assert f"--{name.replace('_', '-')}" in flags
+    assert Job.model_fields.keys() >= _TOLD
+
+
+def test_fields_as_flags_write_them() -> None:
+    edges = {"shrink_pixels": 2, "levels": [0.05, 0.9]}
+    assert _same_named({"edges": edges, "exclude": [[0, 0, 0.5, 1], [0.5, 0, 1, 1]]}) == [
+        *("--edges", "shrink=2,levels=0.05:0.9"),
+        *("--exclude", "0,0,0.5,1;0.5,0,1,1"),
+    ]
+    assert _same_named({"source_type": "auto", "crf": 3}) == ["--source-type", "auto"]
 
 
 def test_a_name_is_one_word_and_no_flag() -> None:

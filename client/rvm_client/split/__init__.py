@@ -1,0 +1,20 @@
+"""One long video in segments that are made side by side: where it is cut, and what fits."""
+
+from rvm_client.split.chain import Chain, Task
+from rvm_client.split.plan import (
+    AUTO_SEGMENT_SECONDS,
+    Joint,
+    SplitPlan,
+    plan_split,
+    why_whole,
+)
+
+__all__ = [
+    "AUTO_SEGMENT_SECONDS",
+    "Chain",
+    "Joint",
+    "SplitPlan",
+    "Task",
+    "plan_split",
+    "why_whole",
+]
