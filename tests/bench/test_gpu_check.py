@@ -265,5 +265,6 @@ def test_mattes_that_differ() -> None:
 def test_types_that_a_gpu_encodes() -> None:
     assert {kind for kind in OutputType if has_nvenc_format(kind)} == {
         OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE,
+        OutputType.ALPHA_HEVC, OutputType.AUTO_WEB,
         OutputType.ALPHA_STACKED,
     }  # fmt: skip
