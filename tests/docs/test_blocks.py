@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
@@ -137,6 +138,10 @@ def check_command(words: list[str]) -> None:
         assert (ROOT / "examples" / "node" / arguments[0]).exists()
     elif command[:2] == ["python", "-m"] and command[2] in MODULES:
         parse_flags(MODULES[command[2]], arguments[2:])
+    elif command[:2] == ["python", "-m"]:
+        # It takes no flags.
+        assert command[2].startswith("bench.")
+        assert importlib.util.find_spec(command[2]) is not None
     elif program == "ray":
         parse_flags(ray, arguments)
     else:
@@ -176,7 +181,8 @@ def check_docker(arguments: list[str]) -> None:
         assert given.get("--build-arg", "WEIGHTS").partition("=")[0] in known
     elif arguments[0] == "run":
         assert given.get("-e", "CLOUDINARY_URL").partition("=")[0] in known_variables()
-        check_command(arguments[arguments.index("python") :])
+        starts = (i for i, word in enumerate(arguments) if word in ("python", *PROGRAMS))
+        check_command(arguments[next(starts) :])
     else:
         assert arguments[0] == "push"
 
@@ -186,7 +192,8 @@ def check_script(program: str, arguments: list[str]) -> None:
         metadata = importlib.metadata.metadata("rvm-triton")
         assert {*arguments} <= {*(metadata.get_all("Provides-Extra") or ())}
     elif program == "scripts/demo" and arguments:
-        parse_flags(PROGRAMS["rvm-matte"], arguments)
+        is_page = arguments[0] == "--web"
+        parse_flags(PROGRAMS["rvm-web" if is_page else "rvm-matte"], arguments[is_page:])
     elif program == "scripts/bench":
         parse_flags(bench, arguments)
     elif program == "scripts/gpu-check":
