@@ -31,8 +31,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# The modules that take longest, the longest first: processes of pytest-xdist take a module each, and
-# one that began a long one last would let the others wait. Measured, with `--junitxml`.
+# The modules that take longest, the longest first: processes of pytest-xdist take a module each,
+# and one that began a long one last would let the others wait. Measured, with `--junitxml`.
 LONGEST = (
     "integration/test_worker.py",
     "integration/test_rollout.py",
