@@ -11,8 +11,11 @@ from bench.command import measure_command
 from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.isolation import measure_isolation
+from bench.keying import measure_keying
 from bench.live import measure_live_streams, measure_overhead
 from bench.network import measure_network, measure_threads, measure_variants
+from bench.output_types import measure_output_types
+from bench.refinements import measure_refinements
 from bench.report import Rows, bars, markdown
 from bench.serving import (
     measure_first_request,
@@ -38,7 +41,7 @@ _NETWORK = "The network alone, ms a frame"
 @click.option(
     "--clip",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A video for the encoders.  [default: the golden portrait, panned]",
+    help="A video for the encoders and types of output.  [default: the golden portrait, panned]",
 )
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("out/bench")
@@ -93,6 +96,9 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Live streams on one server": served(measure_live_streams),
         "Stages and the whole, ms a frame": served(measure_stages, folder),
         "Decoding in a process of its own": served(measure_isolation, folder),
+        "Types of output": served(measure_output_types, folder),
+        "Refinements, ms a frame": lambda: measure_refinements(settings),
+        "Green screen, ms a frame": lambda: measure_keying(settings),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
         "First request": lambda: measure_first_request(settings),

@@ -38,6 +38,7 @@ from rvm_client.server import TritonServer
 
 _H264 = VIDEO_FORMATS[OutputType.GREENSCREEN]
 _VP9 = VIDEO_FORMATS[OutputType.ALPHA]
+_HEVC = VIDEO_FORMATS[OutputType.ALPHA_HEVC]
 _PRORES = VIDEO_FORMATS[OutputType.ALPHA_PRORES]
 
 
@@ -69,6 +70,12 @@ SETTINGS: dict[OutputType, dict[str, VideoFormat]] = {
         "VP9 good, cpu-used 6, crf 30": _with(_VP9, deadline="good", crf="30"),
         "VP9 real time, cpu-used 6, crf 30": _with(_VP9, crf="30"),
     },
+    OutputType.ALPHA_HEVC: {
+        "HEVC with alpha, superfast, crf 20": _with(_HEVC),
+        "HEVC with alpha, ultrafast, crf 20": _with(_HEVC, preset="ultrafast"),
+        "HEVC with alpha, veryfast, crf 20": _with(_HEVC, preset="veryfast"),
+        "HEVC with alpha, superfast, crf 23": _with(_HEVC, crf="23"),
+    },
     OutputType.ALPHA_PRORES: {
         "prores_aw": _prores("prores_aw"),
         "prores_ks": _prores("prores_ks"),
@@ -77,13 +84,14 @@ SETTINGS: dict[OutputType, dict[str, VideoFormat]] = {
 
 
 @dataclass(frozen=True)
-class _Material:
+class Material:
     """What is encoded, and what it is compared with."""
 
     info: VideoInfo
     mattes: list[MatteChunk]
 
     def pictures(self) -> Iterator[Picture]:
+        """One after the other."""
         for chunk in self.mattes:
             for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
                 yield Picture(fgr, pha, pts, float(pts * self.info.time_base))
@@ -94,7 +102,7 @@ def measure_encoders(
 ) -> dict[str, dict[str, float]]:
     """A row for each of `SETTINGS`."""
     clip = settings.clip or write_clip(folder / "encoders.mp4", 1080, 1920, settings.clip_frames)
-    material = _material(clip, server, settings.clip_frames)
+    material = matted(clip, server, settings.clip_frames)
     rows = {}
     for kind, candidates in SETTINGS.items():
         frames = [(picture, _frame(kind, picture)) for picture in material.pictures()]
@@ -105,7 +113,8 @@ def measure_encoders(
     return rows
 
 
-def _material(clip: Path, server: TritonServer, frames: int) -> _Material:
+def matted(clip: Path, server: TritonServer, frames: int) -> Material:
+    """The mattes of the first frames of a clip, in memory."""
     mattes: list[MatteChunk] = []
     with VideoReader(clip) as reader, MattingModel(server.grpc_url) as model:
         info = reader.info
@@ -117,7 +126,7 @@ def _material(clip: Path, server: TritonServer, frames: int) -> _Material:
                 mattes.append(MatteChunk(matte.fgr.copy(), matte.pha.copy(), matte.pts))
                 if len(mattes) == frames:
                     break
-    return _Material(info, mattes)
+    return Material(info, mattes)
 
 
 def _frame(kind: OutputType, picture: Picture) -> av.VideoFrame:
@@ -127,6 +136,8 @@ def _frame(kind: OutputType, picture: Picture) -> av.VideoFrame:
     colour = bleed_edges(picture.fgr, picture.pha)
     if kind is OutputType.ALPHA:
         return yuva420_frame(colour, picture.pha)
+    if kind is OutputType.ALPHA_HEVC:
+        return yuva420_frame(pad_to_even(colour), pad_to_even(picture.pha))
     return yuva444_10_bit_frame(pad_to_even(colour), pad_to_even(picture.pha))
 
 
@@ -153,7 +164,7 @@ def _encode(
     }
 
 
-def _quality(kind: OutputType, target: Path, material: _Material) -> dict[str, float]:
+def _quality(kind: OutputType, target: Path, material: Material) -> dict[str, float]:
     over_green, alpha = [], []
     for picture, (fgr, pha) in zip(material.pictures(), _decoded(kind, target), strict=True):
         # What was added to make the size even is not compared.

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from PIL import Image, ImageSequence
 
 from bench.gpu_check.lines import Check, CheckFailedError, Outcome, not_here, passed
 from bench.gpu_check.subject import Subject
@@ -16,7 +17,7 @@ from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.machine import Hardware
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.output_types import OutputType
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video
 
 _NO_ENGINES = "a processor has no video engines"
@@ -35,8 +36,9 @@ def job_checks(subject: Subject) -> Iterator[tuple[str, Check]]:
 
 
 def has_nvenc_format(kind: OutputType) -> bool:
-    """Whether a GPU may encode this type."""
-    return kind in VIDEO_FORMATS and VIDEO_FORMATS[kind].hardware is not None
+    """Whether a GPU may encode this type, or a part of it."""
+    parts = MatteOptions(kind).unfolded(Path()).output_types
+    return any(p in VIDEO_FORMATS and VIDEO_FORMATS[p].hardware is not None for p in parts)
 
 
 def _same_pictures(subject: Subject) -> Outcome:
@@ -129,7 +131,15 @@ def check_files(result: MatteResult, frames: int) -> None:
     roles = result.output_type.facts.roles
     if {*result.files} != {*roles}:
         raise CheckFailedError(f"the job made {len(result.files)} files, and not {len(roles)}")
-    for path in result.files.values():
+    if result.output_type.facts.animation is not None:
+        # It may leave out every second, third or fourth.
+        count = _pictures_in_animation(result.path)
+        if not frames / 4 <= count <= frames:
+            raise CheckFailedError(f"{result.path.name} has {count} pictures of {frames} frames")
+        return
+    for role, path in result.files.items():
+        if role in (FileRole.POSTER, FileRole.PAGE):
+            continue
         count = _pictures_in_zip(path) if path.suffix == ".zip" else _pictures_in_video(path)
         if count != frames:
             raise CheckFailedError(f"{path.name} has {count} frames of {frames}")
@@ -140,6 +150,11 @@ def _pictures_in_zip(path: Path) -> int:
         if (damaged := pictures.testzip()) is not None:
             raise CheckFailedError(f"{damaged} in {path.name} is damaged")
         return sum(name.endswith(".png") for name in pictures.namelist())
+
+
+def _pictures_in_animation(path: Path) -> int:
+    with Image.open(path) as animation:
+        return sum(1 for picture in ImageSequence.Iterator(animation) if picture.load())
 
 
 def _pictures_in_video(path: Path) -> int:

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rvm_client.alpha_edges import Edges
     from rvm_client.direct import AsyncMattingSession, Matte, MattingSession
     from rvm_client.errors import (
         AccessError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from rvm_client.options import Also, Limits, MatteOptions
     from rvm_client.output_types import OutputType
     from rvm_client.pipeline import MatteProgress, MatteResult, matte_video
+    from rvm_client.refinements import Refinements
+    from rvm_client.subject import Subject
 
 __version__ = "0.1.0"
 
@@ -42,6 +45,7 @@ __all__ = [
     "AsyncMattingSession",
     "ConfigError",
     "Credentials",
+    "Edges",
     "InferenceError",
     "InputError",
     "Limits",
@@ -55,23 +59,28 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "OutputType",
+    "Refinements",
     "RvmError",
     "ServerBusyError",
     "ServerError",
     "ServerLostError",
     "ServerUnreachableError",
     "StoppedError",
+    "Subject",
     "UsageError",
     "matte_video",
 ]
 
 _HOMES = {
+    "alpha_edges": {"Edges"},
     "errors": {name for name in __all__ if name.endswith("Error")},
     "direct": {"AsyncMattingSession", "Matte", "MattingSession"},
     "matte": {"Credentials", "MattingModel"},
     "options": {"Also", "Limits", "MatteOptions"},
     "output_types": {"OutputType"},
     "pipeline": {"MatteProgress", "MatteResult", "matte_video"},
+    "refinements": {"Refinements"},
+    "subject": {"Subject"},
 }
 
 

@@ -33,6 +33,10 @@ def _default_cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("rvm-triton", appauthor=False))
 
 
+def _default_web_state() -> Path:
+    return Path(platformdirs.user_state_dir("rvm-triton", appauthor=False)) / "web"
+
+
 @dataclass(frozen=True)
 class BucketLocation:
     """A folder in a bucket, as `s3://BUCKET/PREFIX` names it."""
@@ -171,6 +175,14 @@ class Settings(BaseSettings):
     runpod_away_timeout_s: float = Field(
         default=300.0, gt=0, validation_alias="RVM_RUNPOD_AWAY_TIMEOUT_S"
     )
+
+    web_host: str = Field(default="127.0.0.1", validation_alias="RVM_WEB_HOST")
+    web_port: Port = Field(default=7860, validation_alias="RVM_WEB_PORT")
+    web_password: SecretStr | None = Field(default=None, validation_alias="RVM_WEB_PASSWORD")
+    web_state: Path = Field(default_factory=_default_web_state, validation_alias="RVM_WEB_STATE")
+    web_keep_seconds: float = Field(default=3600.0, gt=0, validation_alias="RVM_WEB_KEEP_SECONDS")
+    web_allowed_hosts: str = Field(default="", validation_alias="RVM_WEB_ALLOWED_HOSTS")
+    """Names with spaces between them."""
 
     jobs_at_once: int = Field(default=0, ge=0, le=16, validation_alias="RVM_JOBS_AT_ONCE")
     """0: as many as fit the machine."""

@@ -23,6 +23,7 @@
         JobError         a job on it failed
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
+        LayersDifferError     colour and alpha were not encoded alike
         UploadError      it could not be stored
       OutOfMemoryError  the memory of this machine ran out
       StoppedError     somebody asked to stop
@@ -161,6 +162,10 @@ class HardwareEncoderError(OutputError):
 
 class JoinError(OutputError):
     """Segments do not fit together; the same work may be done in one piece."""
+
+
+class LayersDifferError(OutputError):
+    """Two encoders do not agree, so that their streams cannot be layers of one."""
 
 
 class UploadError(OutputError):

@@ -87,6 +87,8 @@ class MatteChunk:
     """Its first frame is the first of the video, or the first after a cut that was found."""
     src: UInt8Array | None = None
     """The source's frames, as `fgr`, in memory of their own; only where they were asked for."""
+    dropped: UInt8Array | None = None
+    """[T,H,W] alpha of what was seen and is not kept; only where it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ class Picture:
     """Presentation timestamp in units of the video's time base."""
     seconds: float
     """Presentation time since the first frame."""
+    dropped: UInt8Array | None = None
+    """[H,W] alpha of what is not kept, where it is to be shown."""
 
     def kept(self) -> "Picture":
         """A copy with arrays of its own."""
-        return replace(self, fgr=self.fgr.copy(), pha=self.pha.copy())
+        dropped = None if self.dropped is None else self.dropped.copy()
+        return replace(self, fgr=self.fgr.copy(), pha=self.pha.copy(), dropped=dropped)

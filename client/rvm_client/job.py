@@ -29,6 +29,16 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.refinement_fields import (
+    ALLOWED,
+    NESTED,
+    EdgesField,
+    EdgesFields,
+    ExcludeField,
+    SubjectField,
+    SubjectFields,
+)
+from rvm_client.refinements import Refinements, SourceType
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125
@@ -69,6 +79,8 @@ _ALLOWED = {
     "max_height": "a whole number of pixels",
     "crf": "a whole number",
     "bitrate": "a whole number of bits per second",
+    "source_type": "person, green_screen or auto",
+    **ALLOWED,
 }
 _S3_ALLOWED = {
     "accessId": "the id of an access key",
@@ -158,6 +170,10 @@ class Job(BaseModel):
     max_height: StrictInt | None = None
     crf: StrictInt | None = None
     bitrate: StrictInt | None = None
+    source_type: SourceType = "person"
+    subject: SubjectField | None = None
+    exclude: ExcludeField = ()
+    edges: EdgesField | None = None
 
     # No field: RunPod passes it on beside the input, and in the input it is refused.
     _s3_config: S3Config | None = PrivateAttr(None)
@@ -248,12 +264,23 @@ class Job(BaseModel):
             crf=self.crf,
             bitrate_bits_per_second=self.bitrate,
             preview=folder / PREVIEW_NAME if self.preview else None,
+            refinements=self._refinements(),
+        )
+
+    def _refinements(self) -> Refinements:
+        return Refinements(
+            source_type=self.source_type,
+            subject=(self.subject or SubjectFields()).subject(self.exclude),
+            edges=(self.edges or EdgesFields()).edges,
         )
 
     def _background(self, folder: Path) -> Colour | Path | None:
         if self.background_url is not None:
             return folder / BACKGROUND_NAME
         return None if self.background is None else parse_colour(self.background)
+
+
+_NESTED: dict[str, type[BaseModel]] = {"trim": Trim, **NESTED}
 
 
 def parse_job(job_input: object, s3_config: object = None) -> Job:
@@ -299,11 +326,14 @@ def _parse_s3_config(given: object) -> S3Config | None:
 def _sentence(error: ErrorDetails) -> str:
     if not error["loc"]:  # several fields together
         return error["msg"]
-    model: type[BaseModel] = Job
     path = field = str(error["loc"][0])
-    if field == "trim" and len(error["loc"]) > 1:
-        model, field = Trim, str(error["loc"][1])
-        path = f"trim.{field}"
+    model: type[BaseModel] = Job
+    for part in error["loc"][1:]:
+        if isinstance(part, str):
+            if field not in _NESTED:  # which of several types it was tried as
+                break
+            model, field = _NESTED[field], part
+        path = f"{path}.{part}"
     if error["type"] == "extra_forbidden":
         return f"there is no field {_shown(path)}; the fields are {', '.join(model.model_fields)}"
     if error["type"] == "missing":

@@ -11,7 +11,7 @@ from typing import Literal
 from rvm_client.config import Settings
 from rvm_client.errors import UsageError
 from rvm_client.machine import Hardware
-from rvm_client.output_types import OutputType
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pixels import Colour
 from rvm_client.refinements import Refinements
 from rvm_client.wire import Variant
@@ -121,11 +121,15 @@ class MatteOptions:
     max_height_pixels: int | None = None
     """Scale down to fit; never up."""
     crf: int | None = None
-    """Constant quality of the H.264 or VP9 encoder; None: what fits the output type."""
+    """Constant quality of the H.264, HEVC or VP9 encoder; None: what fits the output type."""
     bitrate_bits_per_second: int | None = None
-    """Average bit rate of the H.264 or VP9 encoder, in place of constant quality."""
+    """Average bit rate of the H.264, HEVC or VP9 encoder, in place of constant quality."""
     preview: Path | None = None
     """A PNG or JPEG file for one picture of the person over a checkerboard."""
+    poster: Path | None = None
+    """A WebP file for one picture of the person with nothing behind."""
+    page: Path | None = None
+    """An HTML file that shows the videos and the poster of `auto_web`."""
     also: tuple[Also, ...] = ()
     """More results beside the first, each of another type: one inference, several encoders."""
     refinements: Refinements = field(default_factory=Refinements)
@@ -156,6 +160,8 @@ class MatteOptions:
         if len(set(self.output_types)) != len(self.output_types):
             names = ", ".join(t.value for t in self.output_types)
             raise UsageError(f"the output types are {names}; give each of them once")
+        if any(also.output_type is OutputType.AUTO_WEB for also in self.also):
+            raise UsageError("auto_web is several results; give it as the first output type")
         self._check_rate()
         self._check_trim()
         _check_bounds("max_width", self.max_width_pixels, SIZE_BOUNDS_PIXELS, "pixels")
@@ -176,7 +182,27 @@ class MatteOptions:
             crf=None,
             bitrate_bits_per_second=None,
             preview=None,
+            poster=None,
+            page=None,
             also=(),
+        )
+
+    def unfolded(self, target: Path) -> "MatteOptions":
+        """The same, with the parts of a set (`auto_web`) as results of their own.
+
+        Args:
+            target: where the first result is going to be.
+        """
+        kind = self.output_type
+        if kind is not OutputType.AUTO_WEB:
+            return self
+        hevc = Also(OutputType.ALPHA_HEVC, kind.beside(target, FileRole.HEVC))
+        return replace(
+            self,
+            output_type=OutputType.ALPHA,
+            also=(hevc, *self.also),
+            poster=kind.beside(target, FileRole.POSTER),
+            page=kind.beside(target, FileRole.PAGE),
         )
 
     @property

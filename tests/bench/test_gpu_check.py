@@ -19,6 +19,7 @@ from bench.gpu_check.jobs import check_codecs, check_files, check_way, has_nvenc
 from bench.gpu_check.lines import CheckFailedError, Verdict, measured, passed, run
 from bench.gpu_check.speed import check_same
 from bench.gpu_check.subject import CheckSettings, Subject
+from PIL import Image
 from tests.support.clips import index_frame, write_clip
 
 from rvm_client.output_types import FileRole, OutputType
@@ -178,6 +179,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "height_pixels": 192,
         "frames": 3,
         "warm_up_frames": 0,
+        "keyed_frames": 0,
         "cuts": 0,
         "average_fps": 30.0,
         "duration_seconds": 0.1,
@@ -243,6 +245,16 @@ def test_files_that_are_not_complete(tmp_path: Path) -> None:
         check_files(result(pictures, output_type=OutputType.PNG_SEQUENCE), 3)
 
 
+def test_an_animation_may_have_fewer_pictures(tmp_path: Path) -> None:
+    first, *others = (Image.new("RGB", (16, 16), (80 * i, 0, 0)) for i in range(3))
+    first.save(tmp_path / "out.gif", save_all=True, append_images=others)
+    animation = result(tmp_path / "out.gif", output_type=OutputType.GIF)
+    check_files(animation, 6)
+    for frames in (2, 13):
+        with pytest.raises(CheckFailedError, match=f"has 3 pictures of {frames} frames"):
+            check_files(animation, frames)
+
+
 def test_mattes_that_differ() -> None:
     fgr, pha = np.zeros((1, 2, 2, 3), np.uint8), np.zeros((1, 2, 2), np.uint8)
     check_same([(fgr, pha)], [(fgr, pha)], "mattes")
@@ -253,4 +265,6 @@ def test_mattes_that_differ() -> None:
 def test_types_that_a_gpu_encodes() -> None:
     assert {kind for kind in OutputType if has_nvenc_format(kind)} == {
         OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE,
+        OutputType.ALPHA_HEVC, OutputType.AUTO_WEB,
+        OutputType.ALPHA_STACKED,
     }  # fmt: skip

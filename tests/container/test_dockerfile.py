@@ -256,7 +256,11 @@ def test_the_worker_is_pinned_by_hashes_and_within_the_projects_ranges(wheel: Pa
         (metadata,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         text = archive.read(metadata).decode()
     needed = [Requirement(found) for found in re.findall(r"^Requires-Dist: (.+)$", text, re.M)]
-    wanted = [r for r in needed if not r.marker or r.marker.evaluate({"extra": "worker"})]
+    wanted = [
+        r
+        for r in needed
+        if not r.marker or any(r.marker.evaluate({"extra": extra}) for extra in ("worker", "web"))
+    ]
     assert len(wanted) > 10
     for requirement in wanted:
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier
@@ -269,6 +273,7 @@ def test_the_wheel_has_what_the_container_runs(wheel: Path) -> None:
             next(name for name in names if name.endswith("entry_points.txt"))
         ).decode()
     assert {"rvm_client/worker/handler.py", "rvm_client/server/guard.py"} <= names
+    assert "rvm_client/web/static/stacked-alpha-video.js" in names
     assert "rvm-serve" in entry_points
     for model in ("rvm_mobilenetv3", "rvm_mobilenetv3_yuv"):
         assert f"rvm_export/data/{model}/config.pbtxt" in names

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
@@ -38,6 +39,7 @@ from rvm_client.batch import find_sources
 from rvm_client.cli.flags import row_flags
 from rvm_client.errors import UsageError
 from rvm_client.job import parse_job
+from rvm_client.web_video import WebVideo
 from rvm_export.verify.goldens import INT8_CASES
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -52,8 +54,8 @@ WORKER = ["python", "-m", "rvm_client.worker"]
 MODULES = {"examples.live": live, "bench.scale": scale}
 # Of the system; what they get is not ours.
 SYSTEM = {
-    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "source",
-    "tail", "umask",
+    "apt-get", "cat", "cp", "curl", "ffmpeg", "head", "mkdir", "npm", "openssl", "pip", "python3",
+    "source", "tail", "umask",
 }  # fmt: skip
 
 
@@ -136,10 +138,19 @@ def check_command(words: list[str]) -> None:
         assert (ROOT / "examples" / "node" / arguments[0]).exists()
     elif command[:2] == ["python", "-m"] and command[2] in MODULES:
         parse_flags(MODULES[command[2]], arguments[2:])
+    elif command[:2] == ["python", "-m"]:
+        # It takes no flags.
+        assert command[2].startswith("bench.")
+        assert importlib.util.find_spec(command[2]) is not None
     elif program == "ray":
         parse_flags(ray, arguments)
     else:
         assert program in SYSTEM
+
+
+def test_the_page_s_element_is_that_of_the_docs() -> None:
+    text = checked_block("test_the_page_s_element_is_that_of_the_docs").text
+    assert text.strip() == WebVideo("web.webm", "web.mov", "web.webp", 1280, 720).element
 
 
 def known_variables() -> set[str]:
@@ -170,7 +181,8 @@ def check_docker(arguments: list[str]) -> None:
         assert given.get("--build-arg", "WEIGHTS").partition("=")[0] in known
     elif arguments[0] == "run":
         assert given.get("-e", "CLOUDINARY_URL").partition("=")[0] in known_variables()
-        check_command(arguments[arguments.index("python") :])
+        starts = (i for i, word in enumerate(arguments) if word in ("python", *PROGRAMS))
+        check_command(arguments[next(starts) :])
     else:
         assert arguments[0] == "push"
 
@@ -180,7 +192,8 @@ def check_script(program: str, arguments: list[str]) -> None:
         metadata = importlib.metadata.metadata("rvm-triton")
         assert {*arguments} <= {*(metadata.get_all("Provides-Extra") or ())}
     elif program == "scripts/demo" and arguments:
-        parse_flags(PROGRAMS["rvm-matte"], arguments)
+        is_page = arguments[0] == "--web"
+        parse_flags(PROGRAMS["rvm-web" if is_page else "rvm-matte"], arguments[is_page:])
     elif program == "scripts/bench":
         parse_flags(bench, arguments)
     elif program == "scripts/gpu-check":
@@ -239,6 +252,14 @@ def test_jobs_are_accepted() -> None:
     block = checked_block("test_jobs_are_accepted")
     (job,) = jobs([block.text])
     assert parse_job(job).preview
+
+
+def test_the_job_of_refinements_is_accepted() -> None:
+    (job,) = jobs([checked_block("test_the_job_of_refinements_is_accepted").text])
+    refinements = parse_job(job).matte_options(Path()).refinements
+    assert refinements.subject.text == "largest+box:0.1,0,0.6,1@0;0.3,0,0.8,1@2.5"
+    assert refinements.subject.exclude
+    assert refinements.edges.despill
 
 
 def test_a_job_with_a_bucket_is_accepted() -> None:

@@ -18,6 +18,7 @@ from rvm_client.cli.batch import batch
 from rvm_client.cli.flags import batch_flags, row_flags
 from rvm_client.cli.matte import matte
 from rvm_client.cli.serve import main as serve
+from rvm_client.cli.web import web
 from rvm_client.config import Settings
 from rvm_client.errors import RvmError, UsageError
 from rvm_client.job import Job, parse_job
@@ -37,9 +38,12 @@ OF_WORDS = {
     "background": "red",
     "downsample_ratio": "auto",
     "model": "resnet50",
+    "source_type": "auto",
 }
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}
+# With a type of output that makes several files.
+SOMETIMES |= {"hevc_url", "poster_url", "html"}
 
 
 def defaults(rows: list[list[str]], pattern: str) -> dict[str, str]:
@@ -188,6 +192,21 @@ def test_options_of_batch() -> None:
     assert {flag for flag in known - own if flag.startswith("--")} == {"--contact-sheet"}
 
 
+def test_options_of_web() -> None:
+    rows = table(DOCS / "page.md", "option of `rvm-web`", "meaning", "default")
+    documented = defaults(rows, r"--[a-z-]+")
+    assert documented.keys() == {
+        flag for option in web.params for flag in option.opts if flag != "--version"
+    }
+    for flag, name in [
+        ("--host", "web_host"),
+        ("--port", "web_port"),
+        ("--keep-seconds", "web_keep_seconds"),
+        ("--password-file", "web_password"),
+    ]:
+        assert says(documented[flag], Settings.model_fields[name].default), flag
+
+
 def test_columns_of_a_list() -> None:
     text = " ".join((DOCS / "batch.md").read_text().split())
     sentence = text.partition("all other columns are options of the row: ")[2].partition(".")[0]
@@ -217,6 +236,13 @@ def test_options_of_the_commands_for_versions(name: str) -> None:
 def test_output_types_of_the_command() -> None:
     rows = table(COMMAND, "output type", "file")
     assert [codes(row[0]) for row in rows] == [[output_type.value] for output_type in OutputType]
+
+
+def test_output_types_of_the_readme() -> None:
+    rows = table(ROOT / "README.md", "output type", "plays in")
+    assert [codes(row[0])[:1] for row in rows] == [
+        [output_type.value] for output_type in OutputType
+    ]
 
 
 def test_exit_statuses() -> None:

@@ -140,7 +140,7 @@ def test_rows_have_options_of_their_own(rvm_batch: Callable[..., Result], tmp_pa
         ({"crf": "high"}, "crf is 'high': 'high' is not a valid integer"),
         ({"crf": 99}, "crf is 99; it must be 10 to 40"),
         ({"audio": "perhaps"}, "audio is 'perhaps'"),
-        ({"output_type": "gif"}, "output_type is 'gif'"),
+        ({"output_type": "bmp"}, "output_type is 'bmp'"),
         ({"background": "nocolour"}, "background is 'nocolour'"),
         ({"downsample_ratio": "half"}, "'half' is neither auto nor a number"),
         ({"frames_per_request": 0}, "0 frames a request"),

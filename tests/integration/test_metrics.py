@@ -111,7 +111,7 @@ def worker(
         )
         try:
             clip = {"video_url": clips.url("clip.mp4")}
-            runpod.submit("refused", clip | {"output_type": "gif"})
+            runpod.submit("refused", clip | {"output_type": "bmp"})
             runpod.submit("gone", {"video_url": clips.url("gone.mp4")})
             runpod.submit(ODD_ID, clip)
             runpod.submit(JOB_ID, clip)

@@ -26,7 +26,9 @@ WITH_SOUND = [
     OutputType.GREENSCREEN,
     OutputType.ALPHA,
     OutputType.ALPHA_PRORES,
+    OutputType.ALPHA_HEVC,
     OutputType.FOREGROUND_AND_MATTE,
+    OutputType.ALPHA_STACKED,
 ]
 FRAME_SECONDS = 1 / 30
 

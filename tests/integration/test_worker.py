@@ -45,6 +45,7 @@ from rvm_client.options import Limits, MatteOptions
 from rvm_client.output_types import OutputType
 from rvm_client.pipeline import matte_video
 from rvm_client.upload import choose_store
+from rvm_client.web_video import WebVideo
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_export.verify.goldens import INT8_CASES
 
@@ -246,6 +247,22 @@ def test_two_files_and_a_preview_have_a_url_each(
     assert percents == sorted(percents)
 
 
+def test_what_a_page_needs_is_stored_and_named_in_html(
+    shared: Endpoint, clips: ClipServer, tmp_path: Path
+) -> None:
+    output = shared.output("web", video_url=clips.url("short.mp4"), output_type="auto_web")
+    webm, hevc, poster = (output[f"{role}_url"] for role in ("output", "hevc", "poster"))
+    assert "page_url" not in output
+    assert output["output_format"] == "web"
+    assert output["video_encoder"] == "libvpx-vp9, libx265"
+    for url in (webm, hevc):
+        check_frames(stored_file(url, tmp_path))
+    with Image.open(io.BytesIO(requests.get(poster, timeout=10).content)) as picture:
+        size = (output["width"], output["height"])
+        assert (picture.format, picture.mode, picture.size) == ("WEBP", "RGBA", size)
+    assert output["html"] == WebVideo(webm, hevc, poster, *size).element
+
+
 def test_a_png_sequence_is_stored(shared: Endpoint, clips: ClipServer, tmp_path: Path) -> None:
     output = shared.output("png", video_url=clips.url("short.mp4"), output_type="png_sequence")
     assert output["output_url"].endswith(".zip")
@@ -296,7 +313,7 @@ def percent(text: str) -> int:
 # One for each place: the fields (tests/client/worker/test_job.py has them all), the download, the
 # video.
 BAD_INPUTS: dict[str, tuple[dict[str, Any], str]] = {
-    "wrong-type": ({"video_url": "http://x/a.mp4", "output_type": "gif"}, "output_type is 'gif'"),
+    "wrong-type": ({"video_url": "http://x/a.mp4", "output_type": "bmp"}, "output_type is 'bmp'"),
     "not-there": ({"video_url": "CLIPS/gone.mp4?token=hidden"}, "404"),
     "not-a-video": ({"video_url": "CLIPS/notes.mp4"}, "not a video"),
 }

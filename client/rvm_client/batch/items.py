@@ -41,16 +41,10 @@ class Item:
     @property
     def file_names(self) -> Mapping[FileRole, str]:
         """The files that it is going to have."""
-        suffix = self.options.output_type.suffix
-        names = {
-            role: f"{self.name}{suffix}"
-            if role is FileRole.OUTPUT
-            else f"{self.name}.matte{suffix}"
-            for role in self.options.output_type.facts.roles
-        }
-        if self.preview:
-            names[FileRole.PREVIEW] = f"{self.name}.preview.jpg"
-        return names
+        kind = self.options.output_type
+        previews = (FileRole.PREVIEW,) if self.preview else ()
+        roles = (*kind.facts.roles, *previews)
+        return {role: f"{self.name}{kind.ending(role)}" for role in roles}
 
     @property
     def source_id(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.runpod_api import RemoteJob, RunPodApi
-from rvm_client.batch.runpod_job import as_made, file_name, file_urls, job_input
+from rvm_client.batch.runpod_job import as_made, file_name, file_urls, job_input, page_of
 from rvm_client.batch.targets import Target
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
@@ -20,6 +20,7 @@ from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import JobError, RvmError, StoppedError, printable
 from rvm_client.net import Backoff
 from rvm_client.output_types import FileRole
+from rvm_client.owned import part_file
 from rvm_client.wire import Variant
 
 # A job that the endpoint has forgotten is posted anew, but not for ever: it may be what kills it.
@@ -190,6 +191,12 @@ class RunPod(Closing):
                 path = place.with_name(file_name(item, role, output))
                 size_bytes = download(url, path, self._limits, cancelled=cancelled).bytes
                 paths[role] = path
+            page = page_of(item, output)
+            if page is not None:
+                paths[FileRole.PAGE] = place.with_name(item.file_names[FileRole.PAGE])
+                with part_file(paths[FileRole.PAGE]) as part:
+                    part.path.write_text(page, encoding="utf-8")
+                    part.publish(paths[FileRole.PAGE])
             return target.keep(paths, as_made(item, output), cancelled), size_bytes
 
     def _cancel(self, job_ids: Sequence[str]) -> None:

@@ -1,14 +1,19 @@
 """An item as the input of a job, and its output as files."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from rvm_client.alpha_edges import Edges
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
 from rvm_client.output_types import FileRole
 from rvm_client.pixels import Colour
+from rvm_client.refinement_fields import EdgesFields
+from rvm_client.refinements import Refinements
+from rvm_client.subject import Subject
+from rvm_client.web_video import WebVideo
 
 
 def job_input(item: Item) -> dict[str, Any]:
@@ -39,6 +44,7 @@ def job_input(item: Item) -> dict[str, Any]:
         "crf": options.crf,
         "bitrate": options.bitrate_bits_per_second,
         "preview": item.preview,
+        **_refinements(options.refinements),
     }
     default = MatteOptions.model
     if options.model != default and not options.prefer_quality:
@@ -74,6 +80,25 @@ def as_made(item: Item, output: Mapping[str, Any]) -> Item:
     if smaller is None or output.get("output_format") != smaller.facts.format_name:
         return item
     return replace(item, options=replace(item.options, output_type=smaller))
+
+
+def page_of(item: Item, output: Mapping[str, Any]) -> str | None:
+    """The page that shows the files once they lie beside it; None: there is none of this type."""
+    if FileRole.PAGE not in item.file_names:
+        return None
+    size = int(output.get("width") or 1), int(output.get("height") or 1)
+    return WebVideo.beside(item.file_names, *size).page(item.name)
+
+
+def _refinements(refinements: Refinements) -> dict[str, Any]:
+    """What is asked for of them."""
+    subject, edges = refinements.subject, refinements.edges
+    return {
+        "subject": subject.text if subject != Subject(exclude=subject.exclude) else None,
+        "exclude": list(map(list, subject.exclude)) or None,
+        "source_type": refinements.source_type if refinements.needs_source else None,
+        "edges": None if edges == Edges() else EdgesFields(**asdict(edges)).model_dump(mode="json"),
+    }
 
 
 def _background(item: Item) -> str | None:

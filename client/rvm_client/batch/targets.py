@@ -15,7 +15,6 @@ from rvm_client.owned import OwnedFolder
 from rvm_client.upload import UploadRequest, named_bucket_store
 
 BUCKET_SCHEME = "s3"
-_PREVIEW_TYPE = "image/jpeg"
 
 
 class Target(Protocol):
@@ -115,9 +114,8 @@ class BucketTarget:
         self, files: Mapping[FileRole, Path], item: Item, cancelled: threading.Event
     ) -> dict[FileRole, str]:
         """See Target. The output goes last: where it is, the others are."""
-        content_type = item.options.output_type.facts.content_type
         for role, path in sorted(files.items(), key=lambda file: file[0] is FileRole.OUTPUT):
-            kind = _PREVIEW_TYPE if role is FileRole.PREVIEW else content_type
+            kind = item.options.output_type.content_type(role)
             request = UploadRequest(path, self._prefix, path.stem, kind)
             self._store.upload(request, cancelled=cancelled, timeout_s=self._timeout_s)
         return {role: f"{self._url}/{path.name}" for role, path in files.items()}

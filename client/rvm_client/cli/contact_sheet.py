@@ -83,17 +83,20 @@ def _small(frame: UInt8Array, info: VideoInfo) -> UInt8Array:
     return colours.astype(np.uint8)
 
 
-def write_contact_sheet(sources: Sequence[SourcePicture], result: Path, target: Path) -> None:
+def write_contact_sheet(
+    sources: Sequence[SourcePicture], result: Path, target: Path, *, is_stacked: bool = False
+) -> None:
     """Write a PNG with a row for each of the pictures.
 
     The result is opened and decoded: the sheet shows what a player will show. The alpha column
-    is left out where the result has no alpha.
+    is left out where the result has no alpha. `is_stacked`: it lies below the colour.
 
     Raises:
         InputError: the result cannot be decoded.
         OSError, ValueError: the sheet cannot be written.
     """
-    after = read_rgba_at(result, [source.seconds + _ROUNDING_SECONDS for source in sources])
+    moments_s = [source.seconds + _ROUNDING_SECONDS for source in sources]
+    after = read_rgba_at(result, moments_s, is_stacked=is_stacked)
     has_alpha = any(picture[..., 3].min() < 255 for picture in after)
     cells = [_row(b.picture, a, has_alpha) for b, a in zip(sources, after, strict=True)]
     titles = ["source", "alpha", "result"] if has_alpha else ["source", "result"]

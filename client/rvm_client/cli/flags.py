@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import click
 
+from rvm_client.alpha_edges import EDGES_FORMS, Edges
 from rvm_client.errors import UsageError
 from rvm_client.options import (
     BITRATE_BOUNDS,
@@ -17,6 +18,8 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
+from rvm_client.refinements import SOURCE_TYPES, Refinements, SourceType
+from rvm_client.subject import Subject, parse_exclude
 from rvm_client.wire import Variant
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -41,8 +44,11 @@ class _Ratio(click.ParamType[float | None]):
 
 _TYPES = click.Choice([t.value for t in OutputType])
 _TYPES_HELP = (
-    "greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. matte: the alpha as "
-    "grey MP4. foreground_and_matte: two MP4 files. png_sequence: PNG pictures in a zip."
+    "greenscreen: H.264 MP4. alpha: VP9 WebM. alpha_prores: ProRes 4444 MOV. alpha_hevc: HEVC MOV "
+    "for Safari, experimental. matte: the alpha as grey MP4. foreground_and_matte: two MP4 files. "
+    "alpha_stacked: MP4 with the alpha below the colour. png_sequence: PNG pictures in a zip. "
+    "auto_web: WebM, HEVC, a poster and HTML for a page. animated_webp, animated_avif, gif: a "
+    "picture that moves, of 10 seconds at most."
 )
 _FLAGS = (
     click.option(
@@ -87,6 +93,32 @@ _FLAGS = (
         "--prefer-quality",
         is_flag=True,
         help=f"Slower encoding, and a network input of up to {QUALITY_LONGEST_SIDE_PIXELS} pixels.",
+    ),
+    click.option(
+        "--source-type",
+        type=click.Choice(SOURCE_TYPES),
+        default=Refinements.source_type,
+        show_default=True,
+        help="green_screen: the person stands before a screen of one colour, which makes a sharper "
+        "matte. auto: where each scene has such a screen.",
+    ),
+    click.option(
+        "--subject",
+        metavar="all|largest|box:L,T,R,B|...",
+        default="all",
+        show_default=True,
+        help="Who or what is kept: the largest person, or what lies in a box or a polygon, in "
+        "fractions of the picture.",
+    ),
+    click.option(
+        "--exclude",
+        metavar="L,T,R,B;...",
+        help="Drop what lies in these boxes, in fractions of the picture.",
+    ),
+    click.option(
+        "--edges",
+        metavar="NAME=VALUE,...",
+        help=f"Change the edge of the alpha: {EDGES_FORMS}.",
     ),
     click.option("--frames-per-request", type=int, help="Frames of one request to the server."),
 )
@@ -182,6 +214,10 @@ def matte_options(
     background: Colour | Path | None,
     model: ModelName,
     prefer_quality: bool,
+    source_type: SourceType,
+    subject: str,
+    exclude: str | None,
+    edges: str | None,
     **flags: Any,
 ) -> MatteOptions:
     """The options that the flags say.
@@ -196,6 +232,11 @@ def matte_options(
         background=background,
         model=model,
         prefer_quality=prefer_quality,
+        refinements=Refinements(
+            source_type=source_type,
+            subject=Subject.parse(subject, parse_exclude(exclude) if exclude else ()),
+            edges=Edges.parse(edges) if edges else Edges(),
+        ),
         **flags,
     )
 

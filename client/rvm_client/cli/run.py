@@ -83,7 +83,8 @@ def do_job(
 def _with_contact_sheet(result: MatteResult, sources: SourcePictures, path: Path) -> MatteResult:
     """The result, with a warning where there is no sheet: the video is there all the same."""
     try:
-        write_contact_sheet(sources.spread(ROWS), result.path, path)
+        is_stacked = result.output_type.facts.is_stacked
+        write_contact_sheet(sources.spread(ROWS), result.path, path, is_stacked=is_stacked)
     except (InputError, OSError, ValueError) as exc:
         warning = f"the contact sheet {path} cannot be made: {exc}"
         return replace(result, warnings=(*result.warnings, warning))

@@ -55,7 +55,7 @@ class SourceDecoder(Closing):
         path: a media file.
         limits: what its pictures may be at most, and where a GPU may be; None for a file of our
             own, which is decoded in software.
-        keeps_alpha: decode the alpha of WebM files too.
+        keeps_alpha: decode the alpha of WebM files and of HEVC, too.
 
     Raises:
         InputError: the file cannot be opened, has no video stream, or too large a picture.

@@ -64,7 +64,7 @@ class VideoReader(Closing):
         options: `start_seconds`, `end_seconds` and the bounds of the picture choose what comes
             out; with `warm_start`, frames before the start come first, with the role WARM_UP.
         limits: what the source may be at most, and where a GPU may be.
-        keeps_alpha: decode the alpha of WebM files too, for `mattes`.
+        keeps_alpha: decode the alpha of WebM files and of HEVC, too, for `mattes`.
         takes_planes: whether frames may come as I420; they do where that is how they are stored
             and nothing has to be done to them. `info.layout` says which.
 

@@ -13,12 +13,15 @@ from rvm_client.errors import InputError
 from rvm_client.pixels import UInt8Array
 
 
-def read_rgba_at(path: Path, moments_seconds: list[float]) -> list[UInt8Array]:
+def read_rgba_at(
+    path: Path, moments_seconds: list[float], *, is_stacked: bool = False
+) -> list[UInt8Array]:
     """The frames that show at the given moments, upright, as [H,W,4] with straight alpha.
 
     Args:
         path: a video file.
         moments_seconds: counted from the first frame.
+        is_stacked: the lower half of each frame is the alpha of the upper one, as grey.
 
     Raises:
         InputError: the file cannot be decoded, or has no frames.
@@ -26,7 +29,8 @@ def read_rgba_at(path: Path, moments_seconds: list[float]) -> list[UInt8Array]:
     with SourceDecoder(path, None, keeps_alpha=True) as decoder:
         first = next(decoder.frames())
         frames = (_frame_at(decoder, first, moment_s) for moment_s in moments_seconds)
-        return [_turned(rgba(frame), orientation(frame)) for frame in frames]
+        pictures = [_turned(rgba(frame), orientation(frame)) for frame in frames]
+        return [_unstacked(picture) if is_stacked else picture for picture in pictures]
 
 
 def rgba(frame: av.VideoFrame) -> UInt8Array:
@@ -58,6 +62,12 @@ def _frame_at(decoder: SourceDecoder, first: av.VideoFrame, moment_seconds: floa
             break
         last = frame
     return last or first
+
+
+def _unstacked(picture: UInt8Array) -> UInt8Array:
+    height = picture.shape[0] // 2
+    colour, grey = picture[:height, :, :3], picture[height : 2 * height, :, :1]
+    return np.concatenate([colour, grey], axis=-1)
 
 
 def _turned(picture: UInt8Array, turn: Orientation) -> UInt8Array:

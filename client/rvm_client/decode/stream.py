@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from rvm_client.closing import Closing
+from rvm_client.decode.alpha_layer import AlphaLayerDecoder, alpha_layer_of
 from rvm_client.decode.file import open_source, read_packets, size_options
 from rvm_client.decode.limits import check_frame_pixels, video_stream
 from rvm_client.machine import check_memory
@@ -43,7 +44,7 @@ class Source:
     limits: Limits | None
     """What its pictures may be at most; None for a file of our own."""
     keeps_alpha: bool = False
-    """Decode the alpha of WebM files too."""
+    """Decode the alpha of WebM files and of HEVC, too."""
 
 
 class SourceStream(Closing):
@@ -81,9 +82,10 @@ class SourceStream(Closing):
             self.stream = video_stream(self.container, self._source.path)
             self._check_picture()
             self.decoder = self._choose_decoder()
-            self.decoder.options = size_options(limits.max_frame_pixels)
-            self.decoder.thread_type = self._thread_type
-            self.decoder.thread_count = self._thread_count
+            for context in _contexts(self.decoder):
+                context.options = size_options(limits.max_frame_pixels)
+                context.thread_type = self._thread_type
+                context.thread_count = self._thread_count
         except BaseException:
             self.container.close()
             raise
@@ -93,9 +95,14 @@ class SourceStream(Closing):
         if limits is not None:
             check_frame_pixels(self._source.path, context.width, context.height, limits)
 
-    def _choose_decoder(self) -> VideoCodecContext:
+    def _choose_decoder(self) -> VideoCodecContext | AlphaLayerDecoder:
         own = self.stream.codec_context
-        name = _ALPHA_DECODERS.get(own.name) if self._source.keeps_alpha else None
+        if not self._source.keeps_alpha:
+            return own
+        layer = alpha_layer_of(own)
+        if layer is not None:
+            return AlphaLayerDecoder(own, layer)
+        name = _ALPHA_DECODERS.get(own.name)
         if name is None or self.stream.metadata.get("alpha_mode") != "1":
             return own
         decoder = av.CodecContext.create(name, "r")
@@ -152,6 +159,10 @@ class SourceStream(Closing):
             raise DamageError("a packet cannot be decoded") from exc
         if 0 < missing <= _LARGEST_DELAY_PACKETS:
             raise DamageError("frames are missing")
+
+
+def _contexts(decoder: VideoCodecContext | AlphaLayerDecoder) -> tuple[VideoCodecContext, ...]:
+    return decoder.contexts if isinstance(decoder, AlphaLayerDecoder) else (decoder,)
 
 
 def _carries_picture(packet: VideoPacket) -> int:

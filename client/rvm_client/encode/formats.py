@@ -1,9 +1,11 @@
 """How each kind of output file is encoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import av
+from PIL import features
 
 from rvm_client.errors import ConfigError
 from rvm_client.options import MatteOptions
@@ -30,13 +32,21 @@ class HardwareEncoder:
 class VideoFormat:
     """One container with one video codec in it."""
 
+    crf_option: ClassVar[str] = "crf"
     container: str
     codec: str
     pix_fmt: str
+    """Of the frames that are made for it."""
     needs_even_size: bool
     """Odd pictures get one more column or row, a copy of the last one."""
+    has_alpha_layer: bool = False
+    """Alpha is a second layer of the stream, see `alpha_layer`: each has an encoder of its own."""
+    codec_tag: str | None = None
+    """What the container calls the codec, where it has several names for it."""
     keeps_pixel_shape: bool = True
     """Its file can say that pixels are not square; else pictures are scaled until they are."""
+    is_stacked: bool = False
+    """The alpha is a second picture, below the colour in the same frame."""
     codec_options: Mapping[str, str] = field(default_factory=dict)
     quality_options: Mapping[str, str] = field(default_factory=dict)
     """What changes where quality is preferred to speed."""
@@ -47,9 +57,14 @@ class VideoFormat:
     """What one encoder keeps busy at most; more cores get more of them, see `segments`. None:
     its threads use all cores."""
 
+    @property
+    def encoded_pix_fmt(self) -> str:
+        """What one encoder takes."""
+        return "yuv420p" if self.has_alpha_layer else self.pix_fmt
+
     def options_for(self, options: MatteOptions) -> dict[str, str]:
         """The encoder's options, as FFmpeg names them."""
-        return _chosen(self.codec_options, self.quality_options, "crf", options)
+        return _chosen(self.codec_options, self.quality_options, self.crf_option, options)
 
 
 def _chosen(
@@ -95,6 +110,9 @@ H264 = VideoFormat(
     hardware=NVENC,
 )
 
+# The colour, and below it the alpha as grey.
+H264_STACKED = replace(H264, is_stacked=True)
+
 VP9_ALPHA = VideoFormat(
     container="webm",
     codec="libvpx-vp9",
@@ -123,25 +141,80 @@ PRORES_ALPHA = VideoFormat(
     container="mov", codec="prores_aw", pix_fmt="yuva444p10le", needs_even_size=True
 )
 
+# Nothing here may decide by what the pictures show: then colour and alpha would differ in order
+# and keyframes. So B-frames are in fixed places or none, and keyframes at fixed distances.
+HEVC_NVENC = HardwareEncoder(
+    codec="hevc_nvenc",
+    codec_options={
+        "preset": "p4",
+        "tune": "hq",
+        "profile": "main",
+        "rc": "vbr",
+        "cq": "20",
+        "spatial-aq": "1",
+        "bf": "0",
+        "g": "120",
+        "no-scenecut": "1",
+        "strict_gop": "1",
+        "forced-idr": "1",
+    },
+    quality_options={"preset": "p7", "cq": "18", "multipass": "fullres"},
+    crf_option="cq",
+)
+
+HEVC_ALPHA = VideoFormat(
+    container="mov",
+    codec="libx265",
+    pix_fmt="yuva420p",
+    needs_even_size=True,
+    has_alpha_layer=True,
+    # Apple's players take no other name.
+    codec_tag="hvc1",
+    codec_options={
+        "preset": "superfast",
+        "crf": "20",
+        "x265-params": "keyint=120:min-keyint=120:scenecut=0:open-gop=0:b-adapt=0"
+        ":info=0:log-level=error",
+    },
+    quality_options={"preset": "medium", "crf": "18"},
+    container_options={"movflags": "+faststart"},
+    hardware=HEVC_NVENC,
+)
+
 VIDEO_FORMATS = {
     OutputType.GREENSCREEN: H264,
     OutputType.ALPHA: VP9_ALPHA,
     OutputType.ALPHA_PRORES: PRORES_ALPHA,
+    OutputType.ALPHA_HEVC: HEVC_ALPHA,
     OutputType.MATTE: H264,
     OutputType.FOREGROUND_AND_MATTE: H264,
+    OutputType.ALPHA_STACKED: H264_STACKED,
 }
 
 
+_PICTURE_CODECS = {
+    OutputType.PNG_SEQUENCE: "png",
+    OutputType.GIF: "gif",
+}
+_PILLOW_FEATURES = {OutputType.ANIMATED_WEBP: "webp", OutputType.ANIMATED_AVIF: "avif"}
+
+
 def check_encoders() -> None:
-    """Make sure that every encoder we need is in this build of FFmpeg.
+    """Make sure that every encoder we need is in these builds of FFmpeg and Pillow.
 
     Raises:
         ConfigError: naming the one that is missing.
     """
     codecs = {output_type: format_.codec for output_type, format_ in VIDEO_FORMATS.items()}
-    for output_type, codec in (codecs | {OutputType.PNG_SEQUENCE: "png"}).items():
+    for output_type, codec in (codecs | _PICTURE_CODECS).items():
         if codec not in av.codecs_available:
             raise ConfigError(
                 f"this build of FFmpeg has no encoder {codec}, which {output_type.value} "
                 "needs; reinstall the package av from its wheel"
+            )
+    for output_type, feature in _PILLOW_FEATURES.items():
+        if not features.check(feature):
+            raise ConfigError(
+                f"this build of Pillow has no {feature}, which {output_type.value} needs; "
+                "reinstall the package pillow from its wheel"
             )

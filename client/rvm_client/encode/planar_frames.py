@@ -12,7 +12,7 @@ from rvm_client.encode.backdrops import Backdrop
 from rvm_client.encode.edges import bleed_planes
 from rvm_client.encode.rgb_frames import matte
 from rvm_client.encode.video_file import FrameMaker
-from rvm_client.encode.yuv import yuv_frame
+from rvm_client.encode.yuv import stacked_frame, yuv_frame
 from rvm_client.frames import Picture
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
@@ -31,7 +31,8 @@ _ALPHA_PLANE = 3
 
 def takes_planes(options: MatteOptions) -> bool:
     """Whether all files that the options ask for can be made of I420 pictures."""
-    if options.preview is not None or options.refinements.needs_rgb:
+    needs_rgb = options.refinements.needs_rgb
+    if needs_rgb or options.preview is not None or options.poster is not None:
         return False
     return all(output_type.facts.takes_planes for output_type in options.output_types)
 
@@ -41,8 +42,10 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
     return {
         OutputType.GREENSCREEN: _Over(backdrop),
         OutputType.ALPHA: _alpha,
+        OutputType.ALPHA_HEVC: _alpha,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
+        OutputType.ALPHA_STACKED: _stacked,
     }
 
 
@@ -84,6 +87,10 @@ def _foreground(picture: Picture, pix_fmt: str = "yuv420p") -> av.VideoFrame:
     for plane, out in zip(bleed_planes(picture.fgr, picture.pha), _pixels_of(frame), strict=False):
         np.copyto(out, plane)
     return frame
+
+
+def _stacked(picture: Picture) -> av.VideoFrame:
+    return stacked_frame(_foreground(picture), picture.pha)
 
 
 def _empty_frame(pha: UInt8Array, pix_fmt: str) -> av.VideoFrame:

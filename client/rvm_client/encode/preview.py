@@ -1,19 +1,24 @@
-"""One picture that stands for the result: the person over a checkerboard."""
+"""One picture that stands for the result: the person over a checkerboard, and what is not kept
+of the picture in a tint."""
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from rvm_client.encode.file import OutputFile
 from rvm_client.errors import UsageError
 from rvm_client.frames import Picture, VideoInfo
-from rvm_client.pixels import checkerboard, composite
+from rvm_client.pixels import Colour, UInt8Array, checkerboard, composite
 
 _IMAGE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _JPEG_QUALITY = 88
 # The first frames of a video are often empty or fade in; a third of the way is the rule of thumb.
 _MOMENT = 3
 _SQUARES_A_ROW = 40
+# Of what is not kept.
+_TINT: Colour = (255, 0, 60)
+_TINT_STRENGTH = 140
 # That of libjpeg.
 _LONGEST_SIDE_PIXELS = 65_500
 
@@ -60,16 +65,30 @@ class Preview(OutputFile):
     def _finish(self) -> None:
         if self._kept is None:
             return
-        height, width = self._kept.pha.shape
-        board = checkerboard(height, width, max(4, width // _SQUARES_A_ROW))
-        image = Image.fromarray(composite(self._kept.fgr, self._kept.pha, board))
+        image = self._picture(self._kept)
         # Pictures have square pixels.
-        shown_width = max(1, round(width * self._info.sample_aspect_ratio))
-        if shown_width != width:
-            image = image.resize((shown_width, height), Image.Resampling.LANCZOS)
+        shown_width = max(1, round(image.width * self._info.sample_aspect_ratio))
+        if shown_width != image.width:
+            image = image.resize((shown_width, image.height), Image.Resampling.LANCZOS)
+        self._save(image)
+
+    def _picture(self, kept: Picture) -> Image.Image:
+        height, width = kept.pha.shape
+        board = checkerboard(height, width, max(4, width // _SQUARES_A_ROW))
+        if kept.dropped is not None:
+            board = _tinted(kept.fgr, kept.dropped, board)
+        return Image.fromarray(composite(kept.fgr, kept.pha, board))
+
+    def _save(self, image: Image.Image) -> None:
         image.thumbnail((_LONGEST_SIDE_PIXELS, _LONGEST_SIDE_PIXELS))
         format_ = _IMAGE_FORMATS[self.path.suffix.lower()]
         image.save(self._partial, format_, quality=_JPEG_QUALITY)
 
     def _close(self) -> None:
         self._kept = None
+
+
+def _tinted(fgr: UInt8Array, dropped: UInt8Array, board: UInt8Array) -> UInt8Array:
+    """The board with what was dropped on it."""
+    strength = np.full(dropped.shape, 255 - _TINT_STRENGTH, np.uint8)
+    return composite(composite(fgr, strength, _TINT), dropped, board)

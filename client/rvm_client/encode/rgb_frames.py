@@ -10,6 +10,7 @@ from rvm_client.encode.video_file import FrameMaker
 from rvm_client.encode.yuv import (
     grey_frame,
     pad_to_even,
+    stacked_frame,
     yuv_frame,
     yuva420_frame,
     yuva444_10_bit_frame,
@@ -25,8 +26,10 @@ def frame_makers(backdrop: Backdrop) -> Mapping[OutputType, FrameMaker]:
         OutputType.GREENSCREEN: _over(backdrop),
         OutputType.ALPHA: _alpha,
         OutputType.ALPHA_PRORES: _alpha_prores,
+        OutputType.ALPHA_HEVC: _alpha_of_even_size,
         OutputType.MATTE: matte,
         OutputType.FOREGROUND_AND_MATTE: _foreground,
+        OutputType.ALPHA_STACKED: _stacked,
     }
 
 
@@ -47,6 +50,11 @@ def _alpha(picture: Picture) -> av.VideoFrame:
     return yuva420_frame(bleed_edges(picture.fgr, picture.pha), picture.pha)
 
 
+def _alpha_of_even_size(picture: Picture) -> av.VideoFrame:
+    colour = pad_to_even(bleed_edges(picture.fgr, picture.pha))
+    return yuva420_frame(colour, pad_to_even(picture.pha))
+
+
 def _alpha_prores(picture: Picture) -> av.VideoFrame:
     colour = pad_to_even(bleed_edges(picture.fgr, picture.pha))
     return yuva444_10_bit_frame(colour, pad_to_even(picture.pha))
@@ -54,3 +62,7 @@ def _alpha_prores(picture: Picture) -> av.VideoFrame:
 
 def _foreground(picture: Picture) -> av.VideoFrame:
     return yuv_frame(pad_to_even(bleed_edges(picture.fgr, picture.pha)), "yuv420p")
+
+
+def _stacked(picture: Picture) -> av.VideoFrame:
+    return stacked_frame(_foreground(picture), pad_to_even(picture.pha))

@@ -8,14 +8,16 @@ from typing import Protocol
 
 import av
 import av.error
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace
 
+from rvm_client.encode.alpha_layer import AlphaLayerEncoder, VideoPacket, layer_options
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import HardwareEncoder, VideoFormat
 from rvm_client.encode.segments import SegmentEncoder, frame_bytes, plan_segments
-from rvm_client.errors import HardwareEncoderError
+from rvm_client.errors import HardwareEncoderError, LayersDifferError
 from rvm_client.frames import Picture, VideoInfo
 from rvm_client.machine import Hardware, available_cores, meaning, say_once
 from rvm_client.options import MatteOptions
@@ -73,6 +75,7 @@ class VideoFile(OutputFile):
         self._sound = sound
         self._jobs_at_once = jobs_at_once
         self._end_pts = 0
+        self._encode_frame: Callable[[av.VideoFrame | None], list[VideoPacket]]
         self._segments: SegmentEncoder | None = None
         self._container: OutputContainer | None = None
 
@@ -93,8 +96,8 @@ class VideoFile(OutputFile):
         try:
             self._begin(encoder)
             # FFmpeg would open it with the first frame, too late for another one.
-            self._stream.codec_context.open()
-        except av.error.FFmpegError as exc:
+            self._stream.codec_context.open(strict=False)
+        except (av.error.FFmpegError, LayersDifferError) as exc:
             say_once(
                 f"A video is encoded by {self._format.codec} and not by {encoder.codec}: "
                 f"{meaning(exc)}"
@@ -113,7 +116,22 @@ class VideoFile(OutputFile):
         )
         self.encoder = encoder.codec
         options = encoder.options_for(self._options)
-        self._stream = self._add_stream(self._container, encoder.codec, options)
+        if self._format.has_alpha_layer:
+            layers = layer_options(options, encoder.crf_option)
+            self._encode_frame = self._begin_layers(encoder.codec, *layers)
+        else:
+            self._stream = self._add_stream(self._container, encoder.codec, options)
+            self._encode_frame = self._stream.encode
+
+    def _begin_layers(
+        self, codec: str, options: dict[str, str], alpha_options: dict[str, str]
+    ) -> Callable[[av.VideoFrame | None], list[VideoPacket]]:
+        """The stream's encoder, and another one for its alpha."""
+        assert self._container is not None
+        self._stream = self._add_stream(self._container, codec, options)
+        alpha = self._new_context(codec, alpha_options)
+        alpha.flags |= Flags.global_header
+        return AlphaLayerEncoder(self._stream.codec_context, alpha).encode
 
     def _segment_encoder(self) -> SegmentEncoder | None:
         """Several encoders, the stream's own one first; None: that one is enough."""
@@ -128,16 +146,19 @@ class VideoFile(OutputFile):
         if plan.encoders == 1:
             return None
         contexts = [self._stream.codec_context]
-        contexts += [self._new_context() for _ in range(plan.encoders - 1)]
+        options = self._format.options_for(self._options)
+        contexts += [
+            self._new_context(self._format.codec, options) for _ in range(plan.encoders - 1)
+        ]
         for context in contexts:
             context.thread_count = plan.threads_per_encoder
         return SegmentEncoder(contexts, plan)
 
-    def _new_context(self) -> VideoCodecContext:
+    def _new_context(self, codec: str, options: dict[str, str]) -> VideoCodecContext:
         """An encoder as the stream's own one."""
-        context = av.CodecContext.create(self._format.codec, "w")
+        context = av.CodecContext.create(codec, "w")
         assert isinstance(context, VideoCodecContext)
-        context.options = self._format.options_for(self._options)
+        context.options = options
         context.bit_rate, context.framerate = 0, self._info.average_fps
         self._set_up(context)
         return context
@@ -175,16 +196,16 @@ class VideoFile(OutputFile):
         if self._container is not None:
             self._container.close()
 
-    def _encode(self, frame: av.VideoFrame | None) -> "list[av.Packet[av.VideoStream]]":
+    def _encode(self, frame: av.VideoFrame | None) -> list[VideoPacket]:
         try:
-            return self._stream.encode(frame)
-        except av.error.FFmpegError as exc:
+            return self._encode_frame(frame)
+        except (av.error.FFmpegError, LayersDifferError) as exc:
             if self.encoder == self._format.codec:
                 raise
             # Without the file's name: the same cause is said once for all files.
             raise HardwareEncoderError(f"{self.encoder} failed: {meaning(exc)}") from exc
 
-    def _mux(self, packets: "Iterable[av.Packet[av.VideoStream]]") -> None:
+    def _mux(self, packets: Iterable[VideoPacket]) -> None:
         assert self._container is not None
         for packet in packets:
             packet.stream = self._stream
@@ -203,7 +224,10 @@ class VideoFile(OutputFile):
         return stream
 
     def _set_up(self, context: VideoCodecContext) -> None:
-        (context.width, context.height), context.pix_fmt = self._size, self._format.pix_fmt
+        context.width, context.height = self._size
+        context.pix_fmt = self._format.encoded_pix_fmt
+        if self._format.codec_tag is not None:
+            context.codec_tag = self._format.codec_tag
         context.time_base = self._info.time_base
         context.thread_type = "AUTO"
         _tag(context, self._info)
@@ -220,7 +244,7 @@ def _size(format_: VideoFormat, info: VideoInfo) -> tuple[int, int]:
         height = round(height / min(info.sample_aspect_ratio, Fraction(1)))
     if format_.needs_even_size:
         width, height = width + width % 2, height + height % 2
-    return width, height
+    return width, height * (2 if format_.is_stacked else 1)
 
 
 def _tag(tagged: av.VideoFrame | av.video.codeccontext.VideoCodecContext, info: VideoInfo) -> None:

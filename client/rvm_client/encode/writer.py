@@ -1,7 +1,7 @@
 """Alpha mattes and foregrounds to the files of the output.
 
 `open_writer` chooses the files: `video_file` writes videos, `png_sequence` a zip of pictures,
-`preview` the picture. All of them appear, or none does.
+`animated` and `gif` animated pictures, `preview` the picture. All of them appear, or none does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_client.encode import planar_frames, rgb_frames
+from rvm_client.encode.animated import animated_file
 from rvm_client.encode.backdrops import Backdrop, ColourBackdrop
 from rvm_client.encode.file import OutputFile
 from rvm_client.encode.formats import VIDEO_FORMATS
@@ -16,6 +17,7 @@ from rvm_client.encode.parts import JoinedFile, PartFile
 from rvm_client.encode.png_sequence import PngSequence
 from rvm_client.encode.preview import Preview
 from rvm_client.encode.video_file import FrameMaker, Sound, VideoFile
+from rvm_client.encode.web_page import Poster, WebPage
 from rvm_client.errors import UsageError
 from rvm_client.frames import MatteChunk, Picture, VideoInfo
 from rvm_client.machine import Hardware
@@ -80,9 +82,10 @@ class Writer:
         """Encode the next frames."""
         if self._first_pts is None:
             self._first_pts = chunk.pts[0]
-        for fgr, pha, pts in zip(chunk.fgr, chunk.pha, chunk.pts, strict=True):
+        dropped = [None] * len(chunk.pts) if chunk.dropped is None else chunk.dropped
+        for fgr, pha, pts, lost in zip(chunk.fgr, chunk.pha, chunk.pts, dropped, strict=True):
             seconds = float((pts - self._first_pts) * self._info.time_base)
-            picture = Picture(fgr, pha, pts, seconds)
+            picture = Picture(fgr, pha, pts, seconds, lost)
             for file in self._all:
                 file.write(picture)
             self.frames_written += 1
@@ -123,12 +126,17 @@ def open_writer(
         also_sounds: the same for the further results; a sound belongs to one file.
         jobs_at_once: results that are written at the same time, and share cores and memory.
     """
+    options = options.unfolded(target)
     frames_of = planar_frames if isinstance(info.layout, I420) else rgb_frames
     makers = frames_of.frame_makers(backdrop or ColourBackdrop(GREEN))
     maker = _FileMaker(info, hardware or Hardware(), makers, jobs_at_once)
     files = maker.files(target, options, sound)
     if options.preview is not None:
         files[FileRole.PREVIEW] = Preview(options.preview, info)
+    if options.poster is not None:
+        files[FileRole.POSTER] = Poster(options.poster, info)
+    if options.page is not None:
+        files[FileRole.PAGE] = WebPage(options.page, target, info)
     also = {
         result.output_type: maker.files(
             result.target, options.alone(result), (also_sounds or {}).get(result.output_type)
@@ -205,7 +213,9 @@ class _FileMaker:
         """Those of the options' output type, without the preview."""
         facts = options.output_type.facts
         files: dict[FileRole, OutputFile] = {}
-        if not facts.is_video:
+        if facts.animation is not None:
+            files[FileRole.OUTPUT] = animated_file(target, options, self.info, self.jobs_at_once)
+        elif not facts.is_video:
             files[FileRole.OUTPUT] = PngSequence(target, self.jobs_at_once)
         else:
             files[FileRole.OUTPUT] = self._video(target, options, options.output_type, sound)
@@ -234,7 +244,7 @@ def _paths(files: Mapping[FileRole, OutputFile]) -> dict[FileRole, Path]:
 
 def matte_path(target: Path) -> Path:
     """Where the matte of `foreground_and_matte` lies: x.matte.mp4 beside x.mp4."""
-    return target.with_suffix(f".matte{target.suffix}")
+    return OutputType.FOREGROUND_AND_MATTE.beside(target, FileRole.MATTE)
 
 
 def check_output_path(path: Path, output_type: OutputType) -> None:

@@ -10,6 +10,12 @@ from rvm_client.pixels import UInt8Array, plane_rows
 _ALPHA_10_BIT = np.rint(np.arange(256) * (1023 / 255)).astype(np.uint16)
 # Full-range grey as limited-range luma (ITU-T H.273): 16 + round(a * 219 / 255).
 _LIMITED_LUMA = (16 + np.rint(np.arange(256) * (219 / 255))).astype(np.uint8)
+# The same, with 0 and 255 a little beyond black and white: what the codec adds to them is cut off
+# by whoever makes full range of it, and nothing stays nothing.
+_BEYOND = 8
+_STACKED_LUMA = _LIMITED_LUMA.copy()
+_STACKED_LUMA[0] -= _BEYOND
+_STACKED_LUMA[-1] += _BEYOND
 _NO_CHROMA = 128
 
 
@@ -64,4 +70,20 @@ def grey_frame(pha: UInt8Array) -> av.VideoFrame:
     np.take(_LIMITED_LUMA, pha, out=plane_rows(frame.planes[0])[:, :width], mode="clip")
     for plane in frame.planes[1:]:
         plane_rows(plane)[:] = _NO_CHROMA
+    return frame
+
+
+def stacked_frame(colour: av.VideoFrame, pha: UInt8Array) -> av.VideoFrame:
+    """A yuv420p frame of twice the height: the colour's, and below it alpha [H,W] as grey.
+
+    Both are of even height, so no sample of chroma belongs to both.
+    """
+    height, width = pha.shape
+    frame = av.VideoFrame(width, 2 * height, "yuv420p")
+    for above, plane in zip(colour.planes, frame.planes, strict=True):
+        rows = plane_rows(plane)[:, : plane.width]
+        rows[: above.height] = plane_rows(above)[:, : above.width]
+        rows[above.height :] = _NO_CHROMA
+    luma = plane_rows(frame.planes[0])[height:, :width]
+    np.take(_STACKED_LUMA, pha, out=luma, mode="clip")
     return frame

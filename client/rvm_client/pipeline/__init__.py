@@ -2,6 +2,7 @@
 
 from rvm_client.pipeline.join import join_segments
 from rvm_client.pipeline.matte import jobs_at_once, matte_video
+from rvm_client.pipeline.proxy import make_proxy
 from rvm_client.pipeline.results import MatteProgress, MatteResult, StageSeconds
 from rvm_client.pipeline.run import QUEUE_DEPTH
 from rvm_client.pipeline.segment import (
@@ -28,6 +29,7 @@ __all__ = [
     "join_segments",
     "lead_frames",
     "load_segment",
+    "make_proxy",
     "matte_segment",
     "matte_video",
     "transcode",

@@ -68,7 +68,7 @@ def matte_video(
         Path(source),
         Path(target),
         model,
-        options,
+        options.unfolded(Path(target)),
         limits or Limits(),
         opener or OpensHere(),
         on_progress,
@@ -77,7 +77,7 @@ def matte_video(
         request_id,
         notes,
     )
-    return matted(run)
+    return matted(run).folded(options.output_type)
 
 
 def matted(run: Run) -> MatteResult:

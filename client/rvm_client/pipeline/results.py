@@ -1,7 +1,7 @@
 """What the pipeline tells of a video: how far it is, and what was written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_client.options import ModelName
@@ -43,6 +43,8 @@ class MatteResult:
     """Frames that went through the model beside these, for its state only."""
     cuts: int
     """Cuts between scenes that were found; 0 without a warm start."""
+    keyed_frames: int
+    """Frames with a screen behind the person, by which their mattes were made sharper."""
     average_fps: float
     duration_seconds: float
     bytes: int
@@ -64,3 +66,13 @@ class MatteResult:
     warnings: tuple[str, ...] = ()
     """What of the source is not in the output as it should be, or was made in another way than
     was wished for, a sentence each."""
+
+    def folded(self, asked: OutputType) -> "MatteResult":
+        """The same as the set that was asked for, of which these are the parts; see `unfolded`."""
+        if asked is self.output_type:
+            return self
+        also = dict(self.also)
+        hevc = also.pop(OutputType.ALPHA_HEVC)[FileRole.OUTPUT]
+        files = {**self.files, FileRole.HEVC: hevc}
+        in_order = {role: files[role] for role in FileRole if role in files}
+        return replace(self, output_type=asked, files=in_order, also=also)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from PIL import Image
+
 from rvm_client.download import DownloadLimits, download
 from rvm_client.errors import OverdueError, StoppedError, UploadError
 from rvm_client.isolated import DecoderPool, Opener, OpensHere
@@ -21,9 +23,9 @@ from rvm_client.output_types import FileRole, OutputType
 from rvm_client.owned import OwnedFolder
 from rvm_client.pipeline import MatteProgress, MatteResult, matte_video, transcode
 from rvm_client.upload import Store, UploadRequest, UploadResult, bucket_store, presigned_store
+from rvm_client.web_video import WebVideo
 from rvm_client.worker.messages import DownloadMessages, UploadMessages, processing_message
 
-_PREVIEW_TYPE = "image/jpeg"
 _SOURCE_NAME = "source"
 # A store that failed gets one more chance after this: what was matted took longer.
 _UPLOAD_PAUSE_S = 15.0
@@ -188,8 +190,10 @@ class _ResultFiles:
     note: str | None = None
     """Why the type is not the one that was asked for."""
 
-    def content_type(self, role: FileRole) -> str:
-        return _PREVIEW_TYPE if role is FileRole.PREVIEW else self.output_type.facts.content_type
+    @property
+    def uploaded(self) -> dict[FileRole, Path]:
+        """All but the page, which would name files that lie elsewhere."""
+        return {role: path for role, path in self.paths.items() if role is not FileRole.PAGE}
 
 
 def _fitting_files(
@@ -229,14 +233,14 @@ def _upload(
 ) -> dict[FileRole, UploadResult]:
     """Store the files one after the other; their names share the start."""
     name = uuid.uuid4().hex
-    messages = UploadMessages(report.message, store.name, list(files.paths.values()))
+    messages = UploadMessages(report.message, store.name, list(files.uploaded.values()))
     results = {}
-    for role, path in files.paths.items():
+    for role, path in files.uploaded.items():
         request = UploadRequest(
             path=path,
             folder=job.cloudinary_folder,
             name=name if role is FileRole.OUTPUT else f"{name}-{role.value}",
-            content_type=files.content_type(role),
+            content_type=files.output_type.content_type(role),
         )
         store_file = functools.partial(
             store.upload,
@@ -271,6 +275,7 @@ def _output(
         "frames": matted.frames,
         "bytes": stored[FileRole.OUTPUT].bytes,
         "cuts": matted.cuts,
+        "keyed_frames": matted.keyed_frames,
         "downsample_ratio": round(matted.downsample_ratio, 4),
         "model": matted.model,
         "model_version": matted.model_version,
@@ -281,8 +286,18 @@ def _output(
     }
     if files.output_type.facts.format_name is not None:
         output["output_format"] = files.output_type.facts.format_name
+    if FileRole.PAGE in files.paths:
+        output["html"] = _video_element(stored, files.paths[FileRole.POSTER])
     if files.note is not None:
         output["note"] = files.note
     if matted.warnings:
         output["warnings"] = list(matted.warnings)
     return output
+
+
+def _video_element(stored: dict[FileRole, UploadResult], poster: Path) -> str:
+    roles = (FileRole.OUTPUT, FileRole.HEVC, FileRole.POSTER)
+    webm, hevc, poster_url = (stored[role].url for role in roles)
+    # Ours, and of the size that the videos are shown at.
+    with Image.open(poster) as picture:
+        return WebVideo(webm, hevc, poster_url, *picture.size).element

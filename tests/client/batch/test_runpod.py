@@ -29,6 +29,7 @@ from rvm_client.job import parse_job
 from rvm_client.net import Backoff
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
+from rvm_client.refinements import Refinements
 
 QUICK = Backoff(attempts=1000, first_wait_s=0.01, longest_wait_s=0.02)
 VIDEOS = [f"{letter}.mp4" for letter in "abcdef"]
@@ -101,6 +102,7 @@ def outcomes(
         MatteOptions(OutputType.ALPHA_PRORES, start_seconds=1.5, end_seconds=9),
         MatteOptions(max_width_pixels=640, max_height_pixels=360, background=(1, 2, 255)),
         MatteOptions(OutputType.FOREGROUND_AND_MATTE, bitrate_bits_per_second=1_000_000),
+        MatteOptions(refinements=Refinements(source_type="green_screen")),
     ],
 )
 def test_a_job_says_what_the_options_say(options: MatteOptions, tmp_path: Path) -> None:
@@ -201,6 +203,22 @@ def test_what_workers_say_of_their_work_is_shown(server: RunPodApiServer) -> Non
     (outcome,) = outcomes(server, "a.mp4", watcher=noted)
     assert outcome.status is Status.DONE
     assert noted.moves == [("a", 50, 100, "%")]
+
+
+def test_a_page_names_the_files_where_they_are_now(
+    rvm_batch: Callable[..., Result], server: RunPodApiServer, tmp_path: Path
+) -> None:
+    stored = server.url("/results/a.mp4?signature=x")
+    server.output = {"hevc_url": stored, "poster_url": stored, "html": "...", "width": 640}
+    run = rvm_batch(*urls("a.mp4"), "-o", "out", "--output-type", "auto_web")
+    assert run.exit_code == 0, run.output
+    (line,) = report(tmp_path / "out")
+    assert {Path(file).name for file in line["files"].values()} == {
+        f"a.{suffix}" for suffix in ("webm", "mov", "webp", "html")
+    }
+    page = (tmp_path / "out" / "a.html").read_text()
+    assert all(f'"a.{suffix}"' in page for suffix in ("webm", "mov", "webp"))
+    assert "http" not in page
 
 
 def test_a_result_of_another_type_says_so_in_its_name(
@@ -346,3 +364,11 @@ def test_a_key_is_in_no_message(server: RunPodApiServer) -> None:
 def test_roles_of_a_result() -> None:
     item = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.FOREGROUND_AND_MATTE), name="a")
     assert item.file_names == {FileRole.OUTPUT: "a.mp4", FileRole.MATTE: "a.matte.mp4"}
+    web = Item(f"{FROM}/a.mp4", MatteOptions(OutputType.AUTO_WEB), name="a", preview=True)
+    assert web.file_names == {
+        FileRole.OUTPUT: "a.webm",
+        FileRole.HEVC: "a.mov",
+        FileRole.POSTER: "a.webp",
+        FileRole.PAGE: "a.html",
+        FileRole.PREVIEW: "a.preview.jpg",
+    }

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from tests.client.encode.test_writer import video_info
 from tests.support.clips import alpha_plane, packed, read_frames, to_rgb, yuv_of
+from tests.support.hevc_reader import layer_frames
 
 from rvm_client.encode import open_writer
 from rvm_client.encode.blocks import BLOCK_PIXELS
@@ -15,7 +16,16 @@ from rvm_client.encode.edges import bleed_edges, bleed_planes
 from rvm_client.frames import MatteChunk
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
-from rvm_client.pixels import I420, RGB, PixelLayout, UInt8Array, composite, planes, yuv_to_rgb
+from rvm_client.pixels import (
+    I420,
+    RGB,
+    PixelLayout,
+    UInt8Array,
+    composite,
+    plane_rows,
+    planes,
+    yuv_to_rgb,
+)
 
 WIDTH, HEIGHT = 320, 192
 BACKGROUNDS = {
@@ -141,6 +151,12 @@ def shown(
 ) -> list[UInt8Array]:
     """The decoded frames over a background, as a player shows them."""
     frames = read_frames(path, decoder=DECODERS.get(output_type))
+    if output_type is OutputType.ALPHA_HEVC:
+        alphas = layer_frames(path, 1)
+        return [
+            composite(to_rgb(frame), plane_rows(alpha.planes[0])[:, :WIDTH], background)
+            for frame, alpha in zip(frames, alphas, strict=True)
+        ]
     return [
         composite(to_rgb(frame), np.rint(alpha_plane(frame)).astype(np.uint8), background)
         for frame in frames
@@ -175,6 +191,8 @@ LAYOUTS: dict[str, PixelLayout] = {"RGB": RGB, "planes": I420(yuv_to_rgb(1, full
         (OutputType.ALPHA, "RGB", 8),
         (OutputType.ALPHA, "planes", 8),
         (OutputType.ALPHA_PRORES, "RGB", 1),
+        (OutputType.ALPHA_HEVC, "RGB", 8),
+        (OutputType.ALPHA_HEVC, "planes", 8),
     ],
 )
 def test_no_halo_over_any_background(

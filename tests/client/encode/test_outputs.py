@@ -10,7 +10,14 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.client.encode.test_writer import EXPECTED, VIDEO_TYPES, matte_chunk, video_info, write
+from tests.client.encode.test_writer import (
+    EXPECTED,
+    VIDEO_TYPES,
+    matte_chunk,
+    pictures_in_a_frame,
+    video_info,
+    write,
+)
 from tests.support.clips import alpha_plane, read_frames, read_index, to_rgb
 from tests.support.pngs import read_png_sequence
 from tests.support.processes import resident_bytes
@@ -117,6 +124,24 @@ def test_the_preview_is_a_frame_of_the_first_third(
     assert np.abs(picture.astype(int) - right).mean() < 3
 
 
+def test_the_preview_shows_what_was_dropped_in_a_tint(tmp_path: Path) -> None:
+    """On the left the person, in the middle somebody who is not kept, on the right nobody."""
+    fgr = np.full((1, 192, 320, 3), 90, np.uint8)
+    pha, dropped = np.zeros((2, 1, 192, 320), np.uint8)
+    pha[..., :100], dropped[..., 100:200] = 255, 255
+    options = MatteOptions(OutputType.ALPHA, preview=tmp_path / "preview.png")
+    with open_writer(tmp_path / "out.webm", options, video_info()) as writer:
+        writer.write(MatteChunk(fgr, pha, (0,), dropped=dropped))
+    with Image.open(tmp_path / "preview.png") as image:
+        picture = np.asarray(image.convert("RGB")).astype(int)
+    assert (picture[:, :100] == 90).all()
+    red, green, blue = np.moveaxis(picture[:, 100:200], -1, 0)
+    assert (red > green + 80).all()
+    assert (red > blue + 60).all()
+    board = checkerboard(192, 320, 8)[:, 200:]
+    np.testing.assert_array_equal(picture[:, 200:], board)
+
+
 def test_the_preview_has_square_pixels(tmp_path: Path) -> None:
     info = replace(video_info(), sample_aspect_ratio=Fraction(3, 2))
     options = MatteOptions(OutputType.ALPHA, preview=tmp_path / "preview.png")
@@ -150,7 +175,7 @@ def test_the_source_s_colour_and_pixel_shape_are_written(
             is_webm = output_type is OutputType.ALPHA
             width, shape = (400, Fraction(1)) if is_webm else (320, Fraction(5, 4))
             assert (stream.width, stream.sample_aspect_ratio or 1) == (width, shape)
-            assert stream.height == 192
+            assert stream.height == 192 * pictures_in_a_frame(output_type)
 
 
 BARS = [(235, 235, 235), (235, 235, 16), (16, 235, 235), (16, 235, 16), (235, 16, 235)]
@@ -172,7 +197,7 @@ def test_colour_bars_and_a_grey_ramp_survive(tmp_path: Path, output_type: Output
         for index, colour in enumerate(BARS):
             middle = seen[20:76, 32 * index + 8 : 32 * index + 24].reshape(-1, 3).mean(axis=0)
             assert np.abs(middle - colour).max() <= 3
-        ramp = seen[100:, 8:312].mean(axis=(0, 2))
+        ramp = seen[100:192, 8:312].mean(axis=(0, 2))
         error = ramp - picture[100, 8:312, 0]
         assert np.abs(error).max() <= 3
         assert abs(error.mean()) < 0.6

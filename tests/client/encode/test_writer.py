@@ -22,8 +22,10 @@ EXPECTED = {
     OutputType.GREENSCREEN: ("h264", "yuv420p", None),
     OutputType.ALPHA: ("vp9", "yuva420p", "libvpx-vp9"),
     OutputType.ALPHA_PRORES: ("prores", "yuva444p12le", None),
+    OutputType.ALPHA_HEVC: ("hevc", "yuv420p", None),
     OutputType.MATTE: ("h264", "yuv420p", None),
     OutputType.FOREGROUND_AND_MATTE: ("h264", "yuv420p", None),
+    OutputType.ALPHA_STACKED: ("h264", "yuv420p", None),
 }
 VIDEO_TYPES = list(EXPECTED)
 
@@ -71,6 +73,10 @@ def write(
     return path
 
 
+def pictures_in_a_frame(output_type: OutputType) -> int:
+    return 2 if output_type is OutputType.ALPHA_STACKED else 1
+
+
 def files_beside(path: Path, output_type: OutputType) -> set[Path]:
     is_pair = output_type is OutputType.FOREGROUND_AND_MATTE
     return {path, matte_path(path)} if is_pair else {path}
@@ -95,7 +101,7 @@ def test_what_is_written_opens_again(tmp_path: Path, output_type: OutputType) ->
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == codec
-        assert (stream.width, stream.height) == (320, 192)
+        assert (stream.width, stream.height) == (320, 192 * pictures_in_a_frame(output_type))
         assert stream.metadata.get("alpha_mode") == ("1" if output_type.value == "alpha" else None)
         context = stream.codec_context
         assert (context.colorspace, context.color_range) == (1, 1)
@@ -140,8 +146,9 @@ def test_odd_sizes_are_padded_and_not_distorted(
     rgb = [to_rgb(frame) for frame in frames]
     assert [read_index(picture) for picture in rgb] == [0, 1, 2]
     odd_is_kept = output_type is OutputType.ALPHA
-    expected = size if odd_is_kept else (width + width % 2, height + height % 2)
-    assert (frames[0].width, frames[0].height) == expected
+    width, height = size if odd_is_kept else (width + width % 2, height + height % 2)
+    height *= pictures_in_a_frame(output_type)
+    assert (frames[0].width, frames[0].height) == (width, height)
 
 
 @pytest.mark.parametrize("output_type", OutputType)
@@ -179,13 +186,17 @@ def test_the_suffix_must_fit_the_type() -> None:
 FULL_DISK = """
 import sys
 from pathlib import Path
+import numpy as np
 from rvm_client.errors import OutputError
 from rvm_client.output_types import OutputType
 from tests.client.encode.test_writer import matte_chunk, write
+chunk = matte_chunk(4, 160, 96)
+for pixels in (chunk.fgr, chunk.pha):
+    pixels[:] = np.random.default_rng(0).integers(0, 256, pixels.shape)
 for output_type in OutputType:
     try:
         path = Path(sys.argv[1]) / f"out{output_type.suffix}"
-        write(path, output_type, *[matte_chunk(20, 640, 480)] * 3)
+        write(path, output_type, chunk)
     except OutputError as exc:
         print(f"{output_type.value}: {exc}")
     assert list(Path(sys.argv[1]).iterdir()) == []
