@@ -214,7 +214,7 @@ def matte_options(
     background: Colour | Path | None,
     model: ModelName,
     prefer_quality: bool,
-    source_type: SourceType,
+    source_type: SourceType = "person",
     subject: str,
     exclude: str | None,
     edges: str | None,

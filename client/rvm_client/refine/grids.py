@@ -39,12 +39,11 @@ class Grid:
         found: UInt8Array = extreme.reduceat(extreme.reduceat(alpha, rows, 0), columns, 1)
         return found
 
-    def pixels_of(self, cells: BoolArray) -> tuple[IndexArray, IndexArray]:
-        """Rows and columns of all pixels of the cells [rows,columns] that are True."""
+    def over(self, cells: UInt8Array) -> UInt8Array:
+        """Each pixel's cell of [rows,columns], [H,W]."""
         side = self.cell_pixels
-        tall = cells.repeat(side, axis=0)[: self.height_pixels]
-        y, x = np.nonzero(tall.repeat(side, axis=1)[:, : self.width_pixels])
-        return y, x
+        wide = cells.repeat(side, axis=1)[:, : self.width_pixels]
+        return wide.repeat(side, axis=0)[: self.height_pixels]
 
     def filled(self, colours: FloatArray, known: BoolArray, step: int) -> FloatArray:
         """The mean of known colours in each cell, [rows,columns,3]; of the nearest where there is

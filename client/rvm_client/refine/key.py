@@ -75,11 +75,10 @@ def keyed(
     """
     grid, guards = screen.grid, _Guards.of(screen.grid, pha)
     person = _person(screen, pha)
-    alpha, colours = pha.copy(), fgr.copy()
     band = (guards.near == 1) & (guards.inside == 0)
     is_plain = np.zeros_like(band)
     is_plain[band] = _is_plain(screen, src, band)
-    alpha[grid.pixels_of(is_plain | (guards.near == 0))] = 0
+    alpha, colours = pha * grid.over(guards.near * ~is_plain), fgr.copy()
     if person is not None:
         patch = grid.patch(band & ~is_plain)
         known = patch.read(np.concatenate([screen.colours, person, guards.ramps], axis=-1))
