@@ -133,9 +133,12 @@ def test_a_part_and_the_same_part_before(
     ready: tuple[Visitor, dict[str, Any]], tmp_path: Path
 ) -> None:
     visitor, video = ready
-    job = job_of(visitor, video, fields={"start_seconds": 0.5, "end_seconds": 0.8})
+    fields = {"start_seconds": 0.5, "end_seconds": 0.8}
+    job = job_of(visitor, video, fields=fields, look="stacked")
     assert job["state"] == "done", job
+    assert job["look"]["kind"] == "stacked"
     look = fetched(visitor, job["look"]["look_url"], tmp_path)
+    assert {frame.height for frame in read_frames(look)} == {2 * video["height"]}
     before = fetched(visitor, job["look"]["source_url"], tmp_path)
     times = [frame.time for frame in read_frames(look)]
     assert len(times) == 9

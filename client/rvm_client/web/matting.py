@@ -22,7 +22,6 @@ from rvm_client.web.sources import preview_bounds, write_before
 from rvm_client.web.wishes import Wish, look_type, parse_wish
 
 _PREVIEW_SIDE_PIXELS = 256
-_ROLE_MARKS = {FileRole.MATTE: "-matte"}
 _TELL_S = 0.2
 
 
@@ -187,10 +186,10 @@ def _made(
         MadeFile(
             output_type=kind.value,
             role=role.value,
-            name=f"{stem}-{kind.value}{_ROLE_MARKS.get(role, '')}{kind.suffix}",
+            name=f"{stem}-{kind.value}{kind.ending(role)}",
             file=path.name,
             bytes=path.stat().st_size,
-            content_type=kind.facts.content_type,
+            content_type=kind.content_type(role),
             width=result.width_pixels,
             height=result.height_pixels,
         )

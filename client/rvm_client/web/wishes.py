@@ -16,12 +16,12 @@ from rvm_client.web.records import LookKind
 _NOT_HERE = ("video_url", "output_type", "upload_url", "cloudinary_folder", "preview")
 _ANY_URL = "https://example.com/video.mp4"
 _FILE_MARK = "file:"
-_STACKED = {kind.value: kind for kind in OutputType}.get("alpha_stacked")
-# What browsers can show that show no WebM with alpha, as far as there is such a type.
 _LOOK_TYPES: dict[LookKind, OutputType] = {
     "webm": OutputType.ALPHA,
-    "stacked": _STACKED or OutputType.ALPHA,
+    "stacked": OutputType.ALPHA_STACKED,
 }
+# A set is of other types, and its files name each other: here each is asked for by its own.
+TYPES = tuple(kind for kind in OutputType if kind is not OutputType.AUTO_WEB)
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ def look_type(kind: LookKind) -> OutputType:
 def _parse_types(names: object) -> list[OutputType]:
     if not isinstance(names, list) or not names:
         raise UsageError("output_types must be a list with at least one type of output")
-    types = []
+    types: list[OutputType] = []
     for name in names:
-        try:
-            types.append(OutputType(name))
-        except ValueError:
-            known = ", ".join(kind.value for kind in OutputType)
-            raise UsageError(f"output_types has {str(name)[:40]!r}; it may have {known}") from None
+        kind = next((kind for kind in TYPES if kind.value == name), None)
+        if kind is None:
+            known = ", ".join(kind.value for kind in TYPES)
+            raise UsageError(f"output_types has {str(name)[:40]!r}; it may have {known}")
+        types.append(kind)
     if len(set(types)) < len(types):
         raise UsageError("output_types has a type twice; give each once")
     return types

@@ -42,6 +42,7 @@ VIDEO = Video(
         ({}, "alpha", "must be a list"),
         ({}, ["alpha", "alpha"], "twice"),
         ({}, ["tiff"], "'tiff'"),
+        ({}, ["auto_web"], "'auto_web'"),
         ([], ["alpha"], "must be an object"),
         ({"speed": "warp"}, ["alpha"], "speed is 'warp'"),
         ({"nonsense": 1}, ["alpha"], "no field 'nonsense'"),
