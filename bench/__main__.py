@@ -11,6 +11,7 @@ from bench.command import measure_command
 from bench.conditions import conditions
 from bench.encoders import measure_encoders
 from bench.isolation import measure_isolation
+from bench.keying import measure_keying
 from bench.live import measure_live_streams, measure_overhead
 from bench.network import measure_network, measure_threads, measure_variants
 from bench.output_types import measure_output_types
@@ -97,6 +98,7 @@ def parts(settings: BenchSettings, folder: Path) -> dict[str, Callable[[], Rows]
         "Decoding in a process of its own": served(measure_isolation, folder),
         "Types of output": served(measure_output_types, folder),
         "Refinements, ms a frame": lambda: measure_refinements(settings),
+        "Green screen, ms a frame": lambda: measure_keying(settings),
         "Encoders": served(measure_encoders, folder),
         "The command": lambda: measure_command(settings, folder),
         "First request": lambda: measure_first_request(settings),

@@ -25,22 +25,40 @@ from rvm_export.wire import KINDS, ONNX_KINDS, Format, Layout, ModelKind, Precis
 
 ROOT = Path(__file__).parents[1]
 
-# Shells start background jobs with Ctrl-C ignored, and programs inherit that: those under test
-# must not, whichever way the tests were started.
+# Shells start background jobs with Ctrl-C ignored, nohup its programs with SIGHUP, and programs
+# inherit that: those under test must not, whichever way the tests were started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-# Modules that wait for servers and processes come first: then two workers of pytest-xdist, which
-# take a module each, end at about the same time. Folders that are not named come before them.
+# The modules that take longest, the longest first: processes of pytest-xdist take a module each,
+# and one that began a long one last would let the others wait. Measured, with `--junitxml`.
+LONGEST = (
+    "integration/test_worker.py",
+    "integration/test_rollout.py",
+    "container/test_start.py",
+    "export/cli/test_cli.py",
+    "integration/test_server.py",
+    "bench/test_gpu_check.py",
+    "integration/test_lost_server.py",
+    "integration/test_warm_start.py",
+    "docs/test_blocks.py",
+    "integration/test_cluster.py",
+)
+# Then modules that wait for servers and processes. Folders that are not named come before them.
 FOLDERS = ("integration", "container", "export", "contract", "browser", "client")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long modules first."""
 
-    def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        return FOLDERS.index(folder) if folder in FOLDERS else -1
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        path = item.path.relative_to(ROOT / "tests")
+        name, folder = path.as_posix(), path.parts[0]
+        return (
+            LONGEST.index(name) if name in LONGEST else len(LONGEST),
+            FOLDERS.index(folder) if folder in FOLDERS else -1,
+        )
 
     items.sort(key=rank)
 

@@ -17,7 +17,7 @@ from rvm_client.decode import VideoReader
 from rvm_client.encode import VIDEO_FORMATS
 from rvm_client.machine import Hardware
 from rvm_client.options import Limits, MatteOptions
-from rvm_client.output_types import OutputType
+from rvm_client.output_types import FileRole, OutputType
 from rvm_client.pipeline import MatteResult, matte_video
 
 _NO_ENGINES = "a processor has no video engines"
@@ -36,8 +36,9 @@ def job_checks(subject: Subject) -> Iterator[tuple[str, Check]]:
 
 
 def has_nvenc_format(kind: OutputType) -> bool:
-    """Whether a GPU may encode this type."""
-    return kind in VIDEO_FORMATS and VIDEO_FORMATS[kind].hardware is not None
+    """Whether a GPU may encode this type, or a part of it."""
+    parts = MatteOptions(kind).unfolded(Path()).output_types
+    return any(p in VIDEO_FORMATS and VIDEO_FORMATS[p].hardware is not None for p in parts)
 
 
 def _same_pictures(subject: Subject) -> Outcome:
@@ -136,7 +137,9 @@ def check_files(result: MatteResult, frames: int) -> None:
         if not frames / 4 <= count <= frames:
             raise CheckFailedError(f"{result.path.name} has {count} pictures of {frames} frames")
         return
-    for path in result.files.values():
+    for role, path in result.files.items():
+        if role in (FileRole.POSTER, FileRole.PAGE):
+            continue
         count = _pictures_in_zip(path) if path.suffix == ".zip" else _pictures_in_video(path)
         if count != frames:
             raise CheckFailedError(f"{path.name} has {count} frames of {frames}")

@@ -38,7 +38,7 @@ from rvm_client.refinement_fields import (
     SubjectField,
     SubjectFields,
 )
-from rvm_client.refinements import Refinements
+from rvm_client.refinements import Refinements, SourceType
 
 DEFAULT_DOWNSAMPLE_RATIO = 0.25
 FAST_DOWNSAMPLE_RATIO = 0.125
@@ -79,6 +79,7 @@ _ALLOWED = {
     "max_height": "a whole number of pixels",
     "crf": "a whole number",
     "bitrate": "a whole number of bits per second",
+    "source_type": "person, green_screen or auto",
     **ALLOWED,
 }
 _S3_ALLOWED = {
@@ -169,6 +170,7 @@ class Job(BaseModel):
     max_height: StrictInt | None = None
     crf: StrictInt | None = None
     bitrate: StrictInt | None = None
+    source_type: SourceType = "person"
     subject: SubjectField | None = None
     exclude: ExcludeField = ()
     edges: EdgesField | None = None
@@ -267,6 +269,7 @@ class Job(BaseModel):
 
     def _refinements(self) -> Refinements:
         return Refinements(
+            source_type=self.source_type,
             subject=(self.subject or SubjectFields()).subject(self.exclude),
             edges=(self.edges or EdgesFields()).edges,
         )

@@ -81,7 +81,7 @@ class OutputType(str, Enum):
 
     def beside(self, output: Path, role: FileRole) -> Path:
         """Where the file with another role lies: beside the output, with its name."""
-        return output.with_name(f"{output.stem}{self.ending(role)}")
+        return output.parent / f"{output.stem}{self.ending(role)}"
 
     def ending(self, role: FileRole) -> str:
         """What follows the name that a result's files share."""
@@ -181,6 +181,7 @@ _FACTS = {
         crf_bounds=_HEVC_CRF_BOUNDS,
         aliases=("hevc", "safari"),
         format_name="hevc",
+        can_be_joined=True,
     ),
     OutputType.MATTE: OutputFacts(
         ".mp4",

@@ -179,6 +179,7 @@ def result(path: Path = Path("out.mp4"), **changes: Any) -> MatteResult:
         "height_pixels": 192,
         "frames": 3,
         "warm_up_frames": 0,
+        "keyed_frames": 0,
         "cuts": 0,
         "average_fps": 30.0,
         "duration_seconds": 0.1,
@@ -264,5 +265,6 @@ def test_mattes_that_differ() -> None:
 def test_types_that_a_gpu_encodes() -> None:
     assert {kind for kind in OutputType if has_nvenc_format(kind)} == {
         OutputType.GREENSCREEN, OutputType.MATTE, OutputType.FOREGROUND_AND_MATTE,
+        OutputType.ALPHA_HEVC, OutputType.AUTO_WEB,
         OutputType.ALPHA_STACKED,
     }  # fmt: skip

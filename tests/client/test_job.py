@@ -12,6 +12,7 @@ from rvm_client.errors import UsageError
 from rvm_client.job import parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
+from rvm_client.refinements import Refinements
 
 URL = "https://example.com/a.mp4"
 FOLDER = Path("folder")
@@ -68,6 +69,8 @@ def test_fields_become_options() -> None:
     assert (made.start_seconds, made.end_seconds) == (1.0, 2.5)
     assert made.background == (10, 20, 30)
     assert options(bitrate=2_000_000).bitrate_bits_per_second == 2_000_000
+    assert options().refinements.is_nothing
+    assert options(source_type="auto").refinements == Refinements(source_type="auto")
 
 
 def test_trim_is_the_same_as_its_two_fields() -> None:
@@ -100,6 +103,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "crf of ProRes": ({"crf": 20, "output_type": "prores"}, "crf does not go with output_type"),
     "bitrate of PNG": ({"bitrate": 10**6, "output_type": "png"}, "bitrate does not go with"),
     "bitrate": ({"bitrate": 10}, "bitrate is 10; it must be 100000 to 100000000 bits per second"),
+    "source type": (
+        {"source_type": "blue"},
+        "source_type is 'blue'; it must be person, green_screen or auto",
+    ),
     "crf and bitrate": ({"crf": 20, "bitrate": 10**6}, "give one"),
     "crf as text": ({"crf": "20"}, "crf is '20'; it must be a whole number"),
     "width": ({"max_width": 5}, "max_width is 5; it must be 16 to 8192 pixels"),

@@ -16,7 +16,7 @@ from rvm_client.errors import UsageError
 from rvm_client.job import parse_job
 from rvm_client.options import MatteOptions
 from rvm_client.output_types import OutputType
-from rvm_client.refinements import Refinements
+from rvm_client.refinements import SOURCE_TYPES, Refinements
 from rvm_client.subject import Subject, exclude_text, parse_exclude
 
 URL = "https://example.com/my_video.mp4"
@@ -93,6 +93,16 @@ def test_a_batch_passes_them_on_to_the_job(text: str) -> None:
     )
     item = Item(URL, MatteOptions(OutputType.ALPHA, refinements=wishes))
     assert parse_job(job_input(item)).matte_options(Path()).refinements == wishes
+
+
+@pytest.mark.parametrize("source_type", SOURCE_TYPES)
+def test_the_source_type_of_a_flag_is_that_of_a_field(source_type: str) -> None:
+    assert row_flags({"source-type": source_type}) == {"source_type": source_type}
+    wished = flags(source_type=source_type).refinements
+    assert wished == job(source_type=source_type).refinements
+    assert wished.source_type == source_type
+    with pytest.raises(UsageError, match="source_type is 'blue'"):
+        row_flags({"source_type": "blue"})
 
 
 def test_a_batch_passes_on_nothing_that_is_not_asked_for() -> None:
@@ -190,4 +200,5 @@ def test_off_costs_no_import() -> None:
         "print(*(name for name in sys.modules if name.startswith('rvm_client.refine.')))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["rvm_client.refine.refine"]
+    loaded = ["rvm_client.refine.findings", "rvm_client.refine.refine"]
+    assert done.stdout.split() == loaded

@@ -36,7 +36,7 @@ START = ROOT / "scripts" / "start"
 WITHIN_S = 60.0
 KILLED = 128 + signal.SIGKILL
 CANNOT_BEGIN = 1
-FRAMES = 32
+FRAMES = 16
 SERVER_NAME = re.compile(r"rvm-server-[0-9a-f]{8}-[0-9a-f]{12}")
 # The echo model takes about a second for a request with this ratio, which is 8 frames.
 SLOW_RATIO = 0.5

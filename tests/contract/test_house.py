@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,13 @@ FOLDERS = sorted(path.parent for package in PACKAGES for path in package.glob("*
 CLIENT_FOLDERS = [folder.name for folder in FOLDERS if folder.parent == PACKAGES[0]]
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> list[str]:
     """The modules of this project that a module imports names from."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rvm_"):
             yield str(node.module)

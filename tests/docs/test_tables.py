@@ -38,6 +38,7 @@ OF_WORDS = {
     "background": "red",
     "downsample_ratio": "auto",
     "model": "resnet50",
+    "source_type": "auto",
 }
 # Fields of a job's output that are there only in some cases.
 SOMETIMES = {"matte_url", "preview_url", "output_format", "note", "warnings"}
@@ -235,6 +236,13 @@ def test_options_of_the_commands_for_versions(name: str) -> None:
 def test_output_types_of_the_command() -> None:
     rows = table(COMMAND, "output type", "file")
     assert [codes(row[0]) for row in rows] == [[output_type.value] for output_type in OutputType]
+
+
+def test_output_types_of_the_readme() -> None:
+    rows = table(ROOT / "README.md", "output type", "plays in")
+    assert [codes(row[0])[:1] for row in rows] == [
+        [output_type.value] for output_type in OutputType
+    ]
 
 
 def test_exit_statuses() -> None:

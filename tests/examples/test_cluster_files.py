@@ -19,7 +19,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
-from rvm_client.batch.cluster import _actors_on
+from rvm_client.batch.cluster_machines import actors_on
 from rvm_client.cli.batch import batch
 from rvm_client.config import Settings
 
@@ -149,7 +149,7 @@ def test_pods_start_ray_through_the_image_s_entrypoint(group: dict[str, Any]) ->
 
 def test_nothing_is_matted_on_the_head() -> None:
     processors = float(GROUPS[0]["rayStartParams"]["num-cpus"])
-    assert _actors_on({"CPU": processors}, {"head": {"CPU": processors}}) == 0
+    assert actors_on({"CPU": processors}, {"head": {"CPU": processors}}) == 0
     (worker,) = GROUPS[1]["template"]["spec"]["containers"]
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
 

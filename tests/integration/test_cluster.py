@@ -1,6 +1,10 @@
 """`rvm-batch --cluster` on a Ray cluster of three machines, all of them on this one."""
 
 import json
+import os
+import pty
+import re
+import select
 import shutil
 import signal
 import subprocess
@@ -74,13 +78,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(
-    cluster: Any, folder: Path, source: str = "list.csv", flags: Sequence[str] = FLAGS
+    cluster: Any,
+    folder: Path,
+    source: str = "list.csv",
+    flags: Sequence[str] = FLAGS,
+    stderr: int = subprocess.PIPE,
 ) -> "subprocess.Popen[str]":
+    as_json = ("--json",) if stderr == subprocess.PIPE else ()
     return subprocess.Popen(
-        [*PROGRAM, source, "-o", "out", *flags, "--json", "--cluster", cluster.address],
+        [*PROGRAM, source, "-o", "out", *flags, *as_json, "--cluster", cluster.address],
         cwd=folder,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -147,13 +157,30 @@ def test_a_machine_and_processes_that_are_lost_cost_their_items_only(
     assert_nothing_is_left(folder, temporary)
 
 
-def test_stopped_it_leaves_nothing_behind(cluster: Any, folder: Path, temporary: Path) -> None:
-    with start(cluster, folder) as process:
-        wait_for(lambda: any(folder.glob("out/.slow*.part")), process)
+def test_it_shows_how_far_videos_are_and_stopped_it_leaves_nothing_behind(
+    cluster: Any, folder: Path, temporary: Path
+) -> None:
+    write_clip(folder / "slow0.mp4", [index_frame(i) for i in range(12)])
+    terminal, its_end = pty.openpty()
+    shown = bytearray()
+
+    def is_under_way() -> bool:
+        while select.select([terminal], [], [], 0)[0]:
+            shown.extend(os.read(terminal, 1 << 16))
+        # The frames of the first video, not the videos.
+        return re.search(rb"slow0.* [1-9]\d*/12", shown) is not None
+
+    with start(
+        cluster, folder, flags=(*FLAGS, "--frames-per-request", "1"), stderr=its_end
+    ) as process:
+        wait_for(is_under_way, process)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "Traceback" not in errors
+        process.communicate(timeout=60)
+    is_under_way()
+    os.close(its_end)
+    os.close(terminal)
+    assert process.returncode == 130, shown
+    assert b"Traceback" not in shown
     assert_nothing_is_left(folder, temporary)
 
 

@@ -38,6 +38,10 @@ from rvm_export.weights import Weights
 RATIO = 1.0
 ALPHAS = {1: 0.0, 2: 0.3, 3: -0.3}
 BAD, BROKEN = 4, 5
+# Sessions at work leave the processor to others between frames.
+PAUSE_S = 0.1
+# A session that waits for the processor is not to be taken for one that has ended.
+IDLE_S = 4
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,7 @@ class Client:
             for matte in session.matte(self.frames):
                 alphas.append(matte.alpha)
                 self.requests += 1
+                time.sleep(PAUSE_S)
             return Video(session.model_version, began_s, time.monotonic(), alphas)
 
 
@@ -157,15 +162,15 @@ def alphas_of(repository: Repository, version: int, src: UInt8Array) -> UInt8Arr
 
 def test_rolled_out_under_load(repository: Repository, supervisor: Supervisor) -> None:
     """Four sessions at work, two activations and one refused: no request fails, none is mixed."""
-    url, src = supervisor.address.url, frames(20)
+    url, src = supervisor.address.url, frames(12)
     clients, stranger, is_over = [Client(url, src) for _ in range(4)], Stranger(url), Event()
     everybody: list[Client | Stranger] = [*clients, stranger]
     threads = [Thread(target=each.work, args=(is_over,)) for each in everybody]
     for thread in threads:
         thread.start()
     try:
-        server = ("--server", url, "--idle", 2)
-        time.sleep(1)
+        server = ("--server", url, "--idle", IDLE_S)
+        wait_for_a_video_of("1", clients)
         first = rolled_out(repository, "activate", 2, *server, "--no-wait")
         first_s = time.monotonic()
         assert first.exit_code == 0, first.output

@@ -59,6 +59,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClipServer]:
     folder = tmp_path_factory.mktemp("clips")
     portrait = INT8_CASES[0].src
     write_clip(folder / "short.mp4", [*portrait, *portrait[::-1], *portrait])
+    write_clip(folder / "tiny.mp4", [index_frame(i) for i in range(3)])
     write_clip(folder / "long.mp4", [index_frame(i, 640, 360) for i in range(300)])
     (folder / "notes.mp4").write_text("not a video")
     Image.new("RGB", (300, 300), SKY).save(folder / "sky.png")
@@ -286,7 +287,7 @@ def test_a_background_is_fetched_and_stands_behind_the_person(
 def test_progress_is_ordered_throttled_and_never_after_the_result(
     shared: Endpoint, clips: ClipServer
 ) -> None:
-    shared.output("long", video_url=clips.url("long.mp4"))
+    shared.output("long", video_url=clips.url("long.mp4"), end_seconds=4)
     shared.output("after-long", video_url=clips.url("short.mp4"))
     *progress, result = shared.runpod.messages("long")
     assert not result.is_progress
@@ -410,7 +411,7 @@ def test_ten_jobs_in_a_row_leave_nothing_and_do_not_grow(
     process = psutil.Process(shared.pid)
     sizes, threads, files = [], [], []
     for number in range(10):
-        shared.output(f"row-{number}", video_url=clips.url("short.mp4"))
+        shared.output(f"row-{number}", video_url=clips.url("tiny.mp4"), warm_start=False)
         sizes.append(process.memory_info().rss)
         threads.append(process.num_threads())
         files.append(process.num_fds())

@@ -20,6 +20,8 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A camera and a microphone that are none.
+    "--use-fake-device-for-media-stream",
 ]
 
 _PAGE = """<!doctype html>

@@ -1,4 +1,4 @@
-"""The Node.js client of examples/node, in a folder where it can run."""
+"""Packages from npm, and the Node.js client of examples/node in a folder where it can run."""
 
 import hashlib
 import shutil
@@ -29,22 +29,22 @@ def node_program() -> str:
 def copy_example(folder: Path) -> Path:
     """The client with its packages, in a new folder; the checkout stays as it is."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    (folder / "node_modules").symlink_to(installed_packages())
+    (folder / "node_modules").symlink_to(installed_packages(EXAMPLE))
     return folder
 
 
-def installed_packages() -> Path:
-    """The folder node_modules of package-lock.json, kept in the cache for the next run."""
-    lock = EXAMPLE / "package-lock.json"
+def installed_packages(folder: Path) -> Path:
+    """The folder node_modules of its package-lock.json, kept in the cache for the next run."""
+    lock = folder / "package-lock.json"
     key = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     home = cache_folder() / "test-node" / key
     if not home.exists():
         home.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".install-", dir=home.parent) as folder:
-            made = Path(folder, key)
+        with TemporaryDirectory(prefix=".install-", dir=home.parent) as parent:
+            made = Path(parent, key)
             made.mkdir()
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(EXAMPLE / name, made)
+                shutil.copy(folder / name, made)
             command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             done = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=300)
             assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ machine says nothing about the item, however often that happens; a process that 
 that stays may, so that is counted.
 """
 
-import importlib
+import itertools
 import os
 import time
 from collections import Counter
@@ -18,34 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from rvm_client.batch.cluster_actor import Fault, Matter, Ready
+from rvm_client.batch.cluster_machines import actor_options, actors_on, connected, machines
 from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel
 from rvm_client.closing import Closing
 from rvm_client.errors import (
-    ConfigError,
     NotServedError,
     ServerError,
     ServerLostError,
     ServerStartError,
     ServerUnreachableError,
-    printable,
 )
-from rvm_client.machine import stop_on_signals
 from rvm_client.options import is_url
 from rvm_client.wire import ModelKind, Variant
-
-# Ray starts an actor's process again as often as it ends: of what ends it too often, we keep count.
-_MAX_RESTARTS = -1
-# An item whose actor is gone goes to any actor that is there; Ray would keep it for the same one.
-_MAX_TASK_RETRIES = 0
-# What Ray's scheduler sets aside for an actor: its client, and the embedded server.
-_ACTOR_MEMORY_BYTES = 4 << 30
-# Items side by side, and beside them the call that stops them.
-_MAX_CONCURRENCY = 32
 
 _MOST_FAULTS_OF_ITEM = 3
 _MOST_FAULTS_OF_ACTOR = 3
 _LOOK_INTERVAL_S = 2.0
+# So many actors are asked how far they are: a display shows no more, and there may be a thousand.
+_MOST_ASKED = 8
 _NO_MACHINE_TIMEOUT_S = 300.0
 _STOP_TIMEOUT_S = 20.0
 
@@ -68,6 +59,7 @@ class _Call:
 
     actor: _Actor
     item: Item | None = None
+    number: int = 0
 
 
 class Cluster(Closing):
@@ -88,17 +80,21 @@ class Cluster(Closing):
         nowhere = self._stack.enter_context(Path(os.devnull).open("w"))  # noqa: SIM115
         self._stack.enter_context(redirect_stdout(nowhere))
         try:
-            self._ray = _connected(address)
+            self._ray = connected(address)
         except BaseException:
             self._stack.close()
             raise
         self._target = target if is_url(target) else str(Path(target).resolve())
         self._actors: list[_Actor] = []
         self._calls: dict[Any, _Call] = {}
+        self._numbers = itertools.count(1)
+        self._asked: list[Any] = []
+        """Calls that say how far items are."""
         self._given_up: Counter[str] = Counter()
         """How many actors of a machine were no use."""
         self._last_fault = ""
         self._looked_s = self._seen_s = time.monotonic() - _LOOK_INTERVAL_S
+        self._told_s = self._looked_s
         self._versions: Mapping[Variant, str] | None = None
 
     def close(self) -> None:
@@ -133,9 +129,11 @@ class Cluster(Closing):
             for actor in self._free(len(waiting)):
                 item = waiting.popleft()
                 watcher.started(item)
-                self._calls[actor.handle.do.remote(_everywhere(item))] = _Call(actor, item)
+                self._ask_for(item, actor)
                 going += 1
-            for call, answer in self._step():
+            found = self._step()
+            self._tell(watcher)
+            for call, answer in found:
                 if call.item is None:
                     continue
                 going -= 1
@@ -148,6 +146,11 @@ class Cluster(Closing):
                     yield Outcome.failed(call.item, _ended(call.item, answer))
                 else:
                     waiting.append(call.item)
+
+    def _ask_for(self, item: Item, actor: _Actor) -> None:
+        number = next(self._numbers)
+        call = actor.handle.do.remote(_everywhere(item), number)
+        self._calls[call] = _Call(actor, item, number)
 
     def _free(self, most: int) -> list[_Actor]:
         """So many actors at most that can take an item now, and are to be given one each."""
@@ -180,6 +183,25 @@ class Cluster(Closing):
                 found.append((call, answer))
         return found
 
+    def _tell(self, watcher: Watcher) -> None:
+        """Pass on how far the items are that began first, and ask again."""
+        now_s = time.monotonic()
+        if now_s - self._told_s < _LOOK_INTERVAL_S:
+            return
+        self._told_s = now_s
+        count = len(self._asked)
+        told = self._ray.wait(self._asked, num_returns=count, timeout=0)[0] if count else []
+        items = {c.number: c.item for c in self._calls.values() if c.item is not None}
+        for reference in told:
+            # An actor that is gone has nothing to tell.
+            with suppress(self._ray.exceptions.RayError):
+                for number, progress in self._ray.get(reference).items():
+                    if number in items:
+                        done, expected = progress.frames_done, progress.frames_expected
+                        watcher.moved(items[number], done, expected)
+        busy = dict.fromkeys(c.actor for c in self._calls.values() if c.item is not None)
+        self._asked = [actor.handle.progress.remote() for actor in [*busy][:_MOST_ASKED]]
+
     def _answer(self, reference: Any, call: _Call) -> Any:
         """What a call gave; a Fault where its process or machine is gone."""
         try:
@@ -210,7 +232,7 @@ class Cluster(Closing):
         if actor not in self._actors:
             return
         actor.faults += 1
-        if actor.node_id not in self._machines():
+        if actor.node_id not in machines(self._ray):
             self._actors.remove(actor)
         elif actor.faults > _MOST_FAULTS_OF_ACTOR:
             self._give_up(actor)
@@ -228,18 +250,18 @@ class Cluster(Closing):
         Raises:
             ServerError: there is nowhere to go on.
         """
-        machines, now_s = self._machines(), time.monotonic()
+        there_are, now_s = machines(self._ray), time.monotonic()
         for actor in self._actors[:]:
-            if actor.node_id not in machines:
+            if actor.node_id not in there_are:
                 self._actors.remove(actor)
-        for node_id, resources in machines.items():
+        for node_id, resources in there_are.items():
             there = sum(actor.node_id == node_id for actor in self._actors)
-            wanted = _actors_on(resources, machines) - self._given_up[node_id]
+            wanted = actors_on(resources, there_are) - self._given_up[node_id]
             for _ in range(wanted - there):
                 self._actors.append(self._new_actor(node_id, resources))
         if self._actors:
             self._seen_s = now_s
-        elif any(self._given_up[node_id] for node_id in machines):
+        elif any(self._given_up[node_id] for node_id in there_are):
             raise ServerStartError(f"no machine of the cluster can matte: {self._last_fault}")
         elif now_s - self._seen_s > _NO_MACHINE_TIMEOUT_S:
             raise ServerUnreachableError(
@@ -248,22 +270,8 @@ class Cluster(Closing):
             )
 
     def _new_actor(self, node_id: str, resources: dict[str, float]) -> _Actor:
-        strategies = importlib.import_module("ray.util.scheduling_strategies")
-        on_gpu = resources.get("GPU", 0) >= 1
-        options = {
-            "num_gpus": 1 if on_gpu else 0,
-            # Without a GPU the machine's processor is what an actor is for.
-            "num_cpus": 1 if on_gpu else resources["CPU"],
-            "memory": min(_ACTOR_MEMORY_BYTES, int(resources.get("memory", 0))),
-            "max_restarts": _MAX_RESTARTS,
-            "max_task_retries": _MAX_TASK_RETRIES,
-            "max_concurrency": _MAX_CONCURRENCY,
-            "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(node_id, soft=False),
-            # Else Ray kills the server's guard, which could then end nothing of the server's.
-            "runtime_env": {"env_vars": {"RAY_kill_child_processes_on_worker_exit": "false"}},
-        }
-        handle = self._ray.remote(**options)(Matter).remote(self._target)
-        actor = _Actor(handle, node_id)
+        options = actor_options(node_id, resources)
+        actor = _Actor(self._ray.remote(**options)(Matter).remote(self._target), node_id)
         self._ask_whether_ready(actor)
         return actor
 
@@ -272,41 +280,9 @@ class Cluster(Closing):
         ready = actor.handle.ready.options(max_task_retries=-1)
         self._calls[ready.remote()] = _Call(actor)
 
-    def _machines(self) -> dict[str, dict[str, float]]:
-        """The resources of the machines that are there, by their ids."""
-        return {
-            str(node["NodeID"]): dict(node["Resources"])
-            for node in self._ray.nodes()
-            if node["Alive"]
-        }
-
     def _on_machines_that_stay(self, places: Sequence[str]) -> int:
-        machines = self._machines()
-        return sum(node_id in machines for node_id in places)
-
-
-def _connected(address: str) -> Any:
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError as exc:
-        raise ConfigError("ray is not installed: pip install 'rvm-triton[cluster]'") from exc
-    try:
-        ray.init(
-            address=address, logging_level="error", log_to_driver=False, configure_logging=False
-        )
-    except (ConnectionError, RuntimeError, ValueError) as exc:
-        first = printable(str(exc).partition("\n")[0])
-        raise ServerUnreachableError(f"no Ray cluster answers at {address}: {first}") from exc
-    # Ray has put handlers of its own in their place.
-    stop_on_signals()
-    return ray
-
-
-def _actors_on(resources: dict[str, float], machines: dict[str, dict[str, float]]) -> int:
-    """One for each GPU; where no machine has any, one for each machine with a processor."""
-    if any(other.get("GPU", 0) >= 1 for other in machines.values()):
-        return int(resources.get("GPU", 0))
-    return 1 if resources.get("CPU", 0) > 0 else 0
+        there_are = machines(self._ray)
+        return sum(node_id in there_are for node_id in places)
 
 
 def _places(actors: Sequence[_Actor]) -> list[_Actor]:

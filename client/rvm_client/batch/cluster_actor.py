@@ -10,6 +10,7 @@ from rvm_client.batch.targets import open_target
 from rvm_client.batch.workplace import Workplace
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
+from rvm_client.pipeline import MatteProgress
 from rvm_client.wire import Variant
 
 # What was stopped leaves nothing half-written within these.
@@ -23,6 +24,14 @@ class Ready:
     versions: Mapping[Variant, str]
     """Of each variant that it has, the version with which a video begins."""
     items_at_once: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an item is."""
+
+    frames_done: int
+    frames_expected: int | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Matter:
         self._opening = threading.Lock()
         self._workplace: Workplace | None = None
         self._under_way = 0
+        self._progress: dict[int, Progress] = {}
         self._ended = threading.Condition()
 
     def ready(self) -> Ready | Fault:
@@ -58,15 +68,31 @@ class Matter:
             return Fault(str(exc))
         return Ready(workplace.versions, workplace.items_at_once)
 
-    def do(self, item: Item) -> Outcome | Fault:
-        """Do one item. A bad video is an outcome, a server that is lost a fault."""
+    def do(self, item: Item, number: int) -> Outcome | Fault:
+        """Do one item. A bad video is an outcome, a server that is lost a fault.
+
+        Args:
+            item: the item.
+            number: of this call, by which `progress` names it.
+        """
+
+        def note(progress: MatteProgress) -> None:
+            found = Progress(progress.frames_done, progress.frames_expected)
+            self._progress[number] = found
+
         with self._being_under_way():
             try:
-                return self._open().do(item, self._cancelled)
+                return self._open().do(item, self._cancelled, note)
             except RvmError as exc:
                 if not isinstance(exc, StoppedError):
                     self._close()
                 return Fault(str(exc))
+            finally:
+                self._progress.pop(number, None)
+
+    def progress(self) -> dict[int, Progress]:
+        """How far the items under way are, by the numbers of their calls."""
+        return dict(self._progress)
 
     def stop(self) -> None:
         """Stop what is under way, leave nothing half-written, and end the server."""

@@ -18,8 +18,8 @@ class Watcher(Protocol):
     def started(self, item: Item) -> None:
         """Work on it begins, perhaps again."""
 
-    def moved(self, item: Item, done: int, expected: int | None) -> None:
-        """So many of its frames are done, of so many if that is known."""
+    def moved(self, item: Item, done: int, expected: int | None, unit: str = "frames") -> None:
+        """So much of it is done, of so much if that is known."""
 
     def note(self, sentence: str) -> None:
         """Something that whoever waits should know."""

@@ -1,18 +1,19 @@
 """The engine of a RunPod endpoint: each item is a job that is posted, asked for and collected."""
 
+import re
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rvm_client.batch.engine import Backlog, Watcher
 from rvm_client.batch.items import Item, Outcome, ServedModel, Status
 from rvm_client.batch.runpod_api import RemoteJob, RunPodApi
-from rvm_client.batch.runpod_job import file_name, file_urls, job_input, page_of
+from rvm_client.batch.runpod_job import as_made, file_name, file_urls, job_input, page_of
+from rvm_client.batch.targets import Target
 from rvm_client.closing import Closing
 from rvm_client.config import Settings
 from rvm_client.download import DownloadLimits, download
@@ -26,6 +27,8 @@ from rvm_client.wire import Variant
 MOST_POSTS = 3
 _DOWNLOADS_AT_ONCE = 4
 _CANCELS_AT_ONCE = 8
+# As `worker/messages.py` words it.
+_PROGRESS = re.compile(r"Processing \((\d+)(%| frames)\)")
 POLLING = Backoff(first_wait_s=1.0, longest_wait_s=15.0)
 
 
@@ -48,7 +51,7 @@ class RunPod(Closing):
         api: of the endpoint.
         endpoint_id: its name.
         settings: the environment.
-        folder: where results are collected; None: they stay in the endpoint's store.
+        target: where results are collected; None: they stay in the endpoint's store.
         in_flight: how many jobs are on the endpoint at most.
         polling: how long to wait before a job is asked for again; None: seconds.
     """
@@ -58,13 +61,13 @@ class RunPod(Closing):
         api: RunPodApi,
         endpoint_id: str,
         settings: Settings,
-        folder: Path | None,
+        target: Target | None,
         in_flight: int,
         polling: Backoff | None = None,
     ) -> None:
         self._api = api
         self._endpoint_id = endpoint_id
-        self._folder = folder
+        self._target = target
         self._in_flight = in_flight
         self._polling = polling or POLLING
         self._limits = DownloadLimits(
@@ -102,6 +105,7 @@ class RunPod(Closing):
                 for flight in [f for f in flights.values() if f.next_s <= time.monotonic()]:
                     job = self._asked(flight, flights)
                     if job is None or not job.is_over:
+                        _tell(flight, job, watcher)
                         continue
                     del flights[flight.job_id]
                     if _has_failed(job):
@@ -155,8 +159,8 @@ class RunPod(Closing):
             if FileRole.OUTPUT not in files:
                 raise JobError(f"the job {flight.job_id} is done and has no output_url")
             size_bytes = int(output.get("bytes") or 0)
-            if self._folder is not None:
-                files, size_bytes = self._fetched(item, output, files, self._folder, cancelled)
+            if self._target is not None:
+                files, size_bytes = self._fetched(item, output, files, self._target, cancelled)
             return Outcome(
                 item,
                 Status.DONE,
@@ -177,23 +181,23 @@ class RunPod(Closing):
         item: Item,
         output: Mapping[str, Any],
         urls: Mapping[FileRole, str],
-        folder: Path,
+        target: Target,
         cancelled: threading.Event,
     ) -> tuple[dict[FileRole, str], int]:
         """The files where they are now, and the size of the output."""
-        files, size_bytes = {}, 0
-        for role, url in urls.items():
-            path = folder / file_name(item, role, output)
-            size_bytes = download(url, path, self._limits, cancelled=cancelled).bytes
-            files[role] = str(path)
-        page = page_of(item, output)
-        if page is not None:
-            path = folder / item.file_names[FileRole.PAGE]
-            with part_file(path) as part:
-                part.path.write_text(page, encoding="utf-8")
-                part.publish(path)
-            files[FileRole.PAGE] = str(path)
-        return files, size_bytes
+        paths, size_bytes = {}, 0
+        with target.place(item) as place:
+            for role, url in urls.items():
+                path = place.with_name(file_name(item, role, output))
+                size_bytes = download(url, path, self._limits, cancelled=cancelled).bytes
+                paths[role] = path
+            page = page_of(item, output)
+            if page is not None:
+                paths[FileRole.PAGE] = place.with_name(item.file_names[FileRole.PAGE])
+                with part_file(paths[FileRole.PAGE]) as part:
+                    part.path.write_text(page, encoding="utf-8")
+                    part.publish(paths[FileRole.PAGE])
+            return target.keep(paths, as_made(item, output), cancelled), size_bytes
 
     def _cancel(self, job_ids: Sequence[str]) -> None:
         """Cancel what is under way, as far as the endpoint can be reached."""
@@ -205,6 +209,14 @@ class RunPod(Closing):
         if job_ids:
             with futures.ThreadPoolExecutor(_CANCELS_AT_ONCE) as pool:
                 list(pool.map(cancel, job_ids))
+
+
+def _tell(flight: _Flight, job: RemoteJob | None, watcher: Watcher) -> None:
+    """Pass on what a worker says of its work, as "Processing (40%)"."""
+    found = _PROGRESS.fullmatch(job.output) if job and isinstance(job.output, str) else None
+    if found is not None:
+        unit = found[2].strip()
+        watcher.moved(flight.item, int(found[1]), 100 if unit == "%" else None, unit)
 
 
 def _has_failed(job: RemoteJob) -> bool:

@@ -1,14 +1,14 @@
 """An item as the input of a job, and its output as files."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rvm_client.alpha_edges import Edges
 from rvm_client.batch.items import Item
 from rvm_client.errors import UsageError
 from rvm_client.options import MatteOptions, is_url
-from rvm_client.output_types import FileRole, OutputType
+from rvm_client.output_types import FileRole
 from rvm_client.pixels import Colour
 from rvm_client.refinement_fields import EdgesFields
 from rvm_client.refinements import Refinements
@@ -69,14 +69,17 @@ def file_urls(item: Item, output: Mapping[str, Any]) -> dict[FileRole, str]:
 
 def file_name(item: Item, role: FileRole, output: Mapping[str, Any]) -> str:
     """What a file is called: another type than was asked for, for want of room, has its suffix."""
-    name = item.file_names[role]
+    made = as_made(item, output).options.output_type
+    became_smaller = role is FileRole.OUTPUT and made is not item.options.output_type
+    return item.file_names[role] + (made.suffix if became_smaller else "")
+
+
+def as_made(item: Item, output: Mapping[str, Any]) -> Item:
+    """The item with the type that its output has, which may be the smaller one."""
     smaller = item.options.output_type.facts.smaller_type
-    became_smaller = (
-        role is FileRole.OUTPUT
-        and smaller is not None
-        and output.get("output_format") == smaller.facts.format_name
-    )
-    return f"{name}{_suffix(smaller)}" if became_smaller else name
+    if smaller is None or output.get("output_format") != smaller.facts.format_name:
+        return item
+    return replace(item, options=replace(item.options, output_type=smaller))
 
 
 def page_of(item: Item, output: Mapping[str, Any]) -> str | None:
@@ -87,16 +90,13 @@ def page_of(item: Item, output: Mapping[str, Any]) -> str | None:
     return WebVideo.beside(item.file_names, *size).page(item.name)
 
 
-def _suffix(kind: OutputType | None) -> str:
-    return "" if kind is None else kind.suffix
-
-
 def _refinements(refinements: Refinements) -> dict[str, Any]:
     """What is asked for of them."""
     subject, edges = refinements.subject, refinements.edges
     return {
         "subject": subject.text if subject != Subject(exclude=subject.exclude) else None,
         "exclude": list(map(list, subject.exclude)) or None,
+        "source_type": refinements.source_type if refinements.needs_source else None,
         "edges": None if edges == Edges() else EdgesFields(**asdict(edges)).model_dump(mode="json"),
     }
 

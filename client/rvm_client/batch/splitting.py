@@ -130,7 +130,7 @@ class _Batch:
         """See Watcher."""
         self._watcher.started(self._items[item.key])
 
-    def moved(self, item: Item, done: int, expected: int | None) -> None:
+    def moved(self, item: Item, done: int, expected: int | None, unit: str = "frames") -> None:
         """See Watcher: the frames of all segments."""
         with self._lock:
             video = self._videos.get(item.key)
@@ -138,7 +138,7 @@ class _Batch:
                 video.frames_done[item.piece.number] = done
                 done = sum(video.frames_done.values())
                 expected = video.chain.plan.frames_expected
-        self._watcher.moved(self._items[item.key], done, expected)
+        self._watcher.moved(self._items[item.key], done, expected, unit)
 
     def note(self, sentence: str) -> None:
         """See Watcher."""

@@ -198,14 +198,8 @@ def _engine(where: _Where, settings: Settings, target: "Target | None") -> "Engi
     from rvm_client.batch import Cluster, Here, RunPod, RunPodApi
 
     if where.runpod is not None:
-        if target is not None and target.folder is None:
-            raise UsageError(
-                "with --runpod the results come into a folder, or stay in the endpoint's store: "
-                "give a folder with -o, or leave it out"
-            )
         api = RunPodApi.configured(where.runpod, settings)
-        folder = None if target is None else target.folder
-        return RunPod(api, where.runpod, settings, folder, where.in_flight)
+        return RunPod(api, where.runpod, settings, target, where.in_flight)
     assert target is not None
     assert where.output is not None
     if where.cluster is not None:

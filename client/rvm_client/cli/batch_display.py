@@ -60,13 +60,13 @@ class BatchDisplay(Closing):
                 name = escape(f"  {item.name}")
                 self._of_items[item.name] = self._bars.add_task(name, total=None, unit="frames")
 
-    def moved(self, item: Item, done: int, expected: int | None) -> None:
+    def moved(self, item: Item, done: int, expected: int | None, unit: str = "frames") -> None:
         """See Watcher."""
         with self._lock:
             bar = self._of_items.get(item.name)
         if bar is not None:
             total = None if expected is None else max(expected, done)
-            self._bars.update(bar, completed=done, total=total)
+            self._bars.update(bar, completed=done, total=total, unit=unit)
 
     def note(self, sentence: str) -> None:
         """See Watcher."""

@@ -18,7 +18,7 @@ from rvm_client.options import (
 )
 from rvm_client.output_types import OutputType
 from rvm_client.pixels import COLOUR_FORMS, Colour, parse_colour
-from rvm_client.refinements import Refinements
+from rvm_client.refinements import SOURCE_TYPES, Refinements, SourceType
 from rvm_client.subject import Subject, parse_exclude
 from rvm_client.wire import Variant
 
@@ -93,6 +93,14 @@ _FLAGS = (
         "--prefer-quality",
         is_flag=True,
         help=f"Slower encoding, and a network input of up to {QUALITY_LONGEST_SIDE_PIXELS} pixels.",
+    ),
+    click.option(
+        "--source-type",
+        type=click.Choice(SOURCE_TYPES),
+        default=Refinements.source_type,
+        show_default=True,
+        help="green_screen: the person stands before a screen of one colour, which makes a sharper "
+        "matte. auto: where each scene has such a screen.",
     ),
     click.option(
         "--subject",
@@ -206,6 +214,7 @@ def matte_options(
     background: Colour | Path | None,
     model: ModelName,
     prefer_quality: bool,
+    source_type: SourceType = "person",
     subject: str,
     exclude: str | None,
     edges: str | None,
@@ -224,6 +233,7 @@ def matte_options(
         model=model,
         prefer_quality=prefer_quality,
         refinements=Refinements(
+            source_type=source_type,
             subject=Subject.parse(subject, parse_exclude(exclude) if exclude else ()),
             edges=Edges.parse(edges) if edges else Edges(),
         ),

@@ -1,20 +1,15 @@
 """Animated pictures for chats, stickers and mail: small, short, without sound, in an endless loop.
 
-`shrink` makes the frames, and decides which are kept. WebP is encoded frame by frame. AVIF and GIF
-hold the whole clip, as small as it then is: Pillow encodes an AVIF at once, and a GIF has one
-palette for all of it.
+Frames are made small first, and some are left out. What is left is held until the last one has
+come: Pillow encodes a clip at once, and a GIF has one palette for all of it.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 from PIL import Image
 
 from rvm_client.encode.edges import bleed_edges
@@ -38,15 +33,13 @@ def animated_file(
     path: Path, options: MatteOptions, info: VideoInfo, jobs_at_once: int
 ) -> "AnimatedFile":
     """What writes the options' output type, which is an animated one."""
-    if options.output_type is OutputType.ANIMATED_WEBP:
-        return AnimatedWebp(path, options, info)
-    if options.output_type is OutputType.ANIMATED_AVIF:
-        return AnimatedAvif(path, options, info, jobs_at_once)
-    return AnimatedGif(path, options, info)
+    if options.output_type is OutputType.GIF:
+        return AnimatedGif(path, options, info)
+    return AnimatedByPillow(path, options, info, jobs_at_once)
 
 
 class AnimatedFile(OutputFile):
-    """Scales frames down, leaves out those that are too many, and notes their times.
+    """Scales frames down, leaves out those that are too many, and holds the others.
 
     Raises:
         UsageError: from `open` and `write`: the video is longer than its type may be.
@@ -61,33 +54,31 @@ class AnimatedFile(OutputFile):
         self._frame_seconds = float(1 / info.average_fps)
         # A whole number: motion that was even stays so.
         self._step = max(1, math.ceil(info.average_fps / limits.frames_per_second - 0.01))
+        self._closest_seconds = _CLOSEST / limits.frames_per_second
+        self._frames: list[UInt8Array] = []
+        self._starts_seconds: list[float] = []
         self._count = 0
-        self._kept_seconds = -math.inf
         self._end_seconds = 0.0
-
-    @property
-    def size_pixels(self) -> tuple[int, int]:
-        """Width and height of the file's frames."""
-        return self._size
 
     def _open(self) -> None:
         seconds = self._info.duration_seconds
         if seconds is not None and seconds > self._limits.seconds + _HEADER_TOLERANCE_SECONDS:
             raise self._too_long(f"{seconds:.1f} seconds")
-        self._begin()
 
     def _write(self, picture: Picture) -> None:
         if picture.seconds >= self._limits.seconds:
             raise self._too_long("more")
         if self._keeps(picture.seconds):
-            self._kept_seconds = picture.seconds
-            self._add(small_picture(picture, self._size), picture.seconds)
+            self._frames.append(small_picture(picture, self._size))
+            self._starts_seconds.append(picture.seconds)
         self._count += 1
         self._end_seconds = picture.seconds + self._frame_seconds
 
     def _keeps(self, seconds: float) -> bool:
-        closest_seconds = _CLOSEST / self._limits.frames_per_second
-        return self._count % self._step == 0 and seconds - self._kept_seconds >= closest_seconds
+        if not self._starts_seconds:
+            return True
+        is_apart = seconds - self._starts_seconds[-1] >= self._closest_seconds
+        return self._count % self._step == 0 and is_apart
 
     def _too_long(self, has: str) -> UsageError:
         kind = self._options.output_type.value
@@ -96,90 +87,29 @@ class AnimatedFile(OutputFile):
             f"{has}; choose a part with start_seconds and end_seconds, or another type"
         )
 
-    @abstractmethod
-    def _begin(self) -> None:
-        """Open the encoder, if it is one that takes frame by frame."""
-
-    @abstractmethod
-    def _add(self, rgba: UInt8Array, seconds: float) -> None:
-        """The next frame, [h,w,4], and when it shows."""
-
-
-class AnimatedWebp(AnimatedFile):
-    """Straight alpha, which is lossless in WebP; see AnimatedFile.
-
-    The last frame shows as long as the others do on average: so libwebp has it.
-    """
-
-    def __init__(self, path: Path, options: MatteOptions, info: VideoInfo) -> None:
-        super().__init__(path, options, info)
-        self.encoder = "libwebp_anim"
-        self._container: OutputContainer | None = None
-
-    def _begin(self) -> None:
-        quality = self._options.prefer_quality
-        # 0 is an endless loop.
-        self._container = av.open(str(self._partial), "w", format="webp", options={"loop": "0"})
-        stream = self._container.add_stream(
-            "libwebp_anim",
-            options={
-                "quality": "90" if quality else "75",
-                "compression_level": "6" if quality else "4",
-            },
-        )
-        assert isinstance(stream, VideoStream)
-        (stream.width, stream.height), stream.pix_fmt = self._size, "bgra"
-        stream.time_base = stream.codec_context.time_base = MILLISECOND
-        self._stream = stream
-
-    def _add(self, rgba: UInt8Array, seconds: float) -> None:
-        frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="bgra")
-        frame.pts, frame.time_base = round(seconds / MILLISECOND), MILLISECOND
-        self._mux(frame)
-
-    def _mux(self, frame: av.VideoFrame | None) -> None:
-        assert self._container is not None
-        self._container.mux(self._stream.encode(frame))
-
-    def _finish(self) -> None:
-        assert self._container is not None
-        self._mux(None)
-        self._container.close()
-
-    def _close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-
-
-class _HeldClip(AnimatedFile):
-    """Holds the frames until the last one has come; see AnimatedFile."""
-
-    def _begin(self) -> None:
-        self._frames: list[UInt8Array] = []
-        self._starts_seconds: list[float] = []
-
-    def _add(self, rgba: UInt8Array, seconds: float) -> None:
-        self._frames.append(rgba)
-        self._starts_seconds.append(seconds)
-
-    def _close(self) -> None:
-        self._begin()
-
     def _times(self, unit: Fraction) -> list[int]:
         """When each frame shows, and when the last one ends; each rounded by itself, so that
         they do not drift."""
-        return [round(seconds / unit) for seconds in (*self._starts_seconds, self._end_seconds)]
+        end_seconds = max(self._end_seconds, self._starts_seconds[-1] + self._closest_seconds)
+        return [round(seconds / unit) for seconds in (*self._starts_seconds, end_seconds)]
+
+    def _close(self) -> None:
+        self._frames.clear()
 
 
-class AnimatedAvif(_HeldClip):
-    """AV1 with straight alpha; see AnimatedFile."""
+class AnimatedByPillow(AnimatedFile):
+    """WebP or AVIF; see AnimatedFile.
+
+    FFmpeg writes WebP, too, frame by frame, but its encoder takes twice the memory that way.
+    """
 
     def __init__(
         self, path: Path, options: MatteOptions, info: VideoInfo, jobs_at_once: int = 1
     ) -> None:
         super().__init__(path, options, info)
-        self.encoder = "libavif"
         self._threads = max(1, available_cores() // jobs_at_once)
+        self._is_avif = options.output_type is OutputType.ANIMATED_AVIF
+        self.encoder = "libavif" if self._is_avif else "libwebp"
 
     def _finish(self) -> None:
         if not self._frames:
@@ -187,17 +117,23 @@ class AnimatedAvif(_HeldClip):
         first, *others = (Image.fromarray(frame) for frame in self._frames)
         first.save(
             self._partial,
-            "AVIF",
+            "AVIF" if self._is_avif else "WEBP",
             save_all=True,
             append_images=others,
             duration=np.diff(self._times(MILLISECOND)).tolist(),
-            quality=80 if self._options.prefer_quality else 60,
-            speed=4 if self._options.prefer_quality else 6,
-            max_threads=self._threads,
+            **self._settings(),
         )
 
+    def _settings(self) -> dict[str, int]:
+        quality = self._options.prefer_quality
+        if self._is_avif:
+            # An endless loop is the only one that Pillow writes.
+            speed = 4 if quality else 6
+            return {"quality": 80 if quality else 60, "speed": speed, "max_threads": self._threads}
+        return {"quality": 90 if quality else 75, "method": 6 if quality else 4, "loop": 0}
 
-class AnimatedGif(_HeldClip):
+
+class AnimatedGif(AnimatedFile):
     """256 colours, of which one is nothing; see AnimatedFile and `gif`."""
 
     def __init__(self, path: Path, options: MatteOptions, info: VideoInfo) -> None:
@@ -205,6 +141,8 @@ class AnimatedGif(_HeldClip):
         self.encoder = "gif"
 
     def _finish(self) -> None:
+        if not self._frames:
+            return
         write_gif(self._partial, self._frames, self._times(Fraction(1, 100)))
 
 

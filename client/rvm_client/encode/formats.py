@@ -194,13 +194,13 @@ VIDEO_FORMATS = {
 
 _PICTURE_CODECS = {
     OutputType.PNG_SEQUENCE: "png",
-    OutputType.ANIMATED_WEBP: "libwebp_anim",
     OutputType.GIF: "gif",
 }
+_PILLOW_FEATURES = {OutputType.ANIMATED_WEBP: "webp", OutputType.ANIMATED_AVIF: "avif"}
 
 
 def check_encoders() -> None:
-    """Make sure that every encoder we need is in this build of FFmpeg.
+    """Make sure that every encoder we need is in these builds of FFmpeg and Pillow.
 
     Raises:
         ConfigError: naming the one that is missing.
@@ -212,8 +212,9 @@ def check_encoders() -> None:
                 f"this build of FFmpeg has no encoder {codec}, which {output_type.value} "
                 "needs; reinstall the package av from its wheel"
             )
-    if not features.check("avif"):
-        raise ConfigError(
-            f"this Pillow writes no AVIF, which {OutputType.ANIMATED_AVIF.value} needs; reinstall "
-            "the package pillow from its wheel"
-        )
+    for output_type, feature in _PILLOW_FEATURES.items():
+        if not features.check(feature):
+            raise ConfigError(
+                f"this build of Pillow has no {feature}, which {output_type.value} needs; "
+                "reinstall the package pillow from its wheel"
+            )

@@ -28,11 +28,9 @@ def write_gif(path: Path, frames: Sequence[UInt8Array], times: Sequence[int]) ->
 
     Args:
         path: the file.
-        frames: N pictures [h,w,4] of one size, straight alpha.
+        frames: N > 0 pictures [h,w,4] of one size, straight alpha.
         times: N + 1 numbers: when each frame shows, in hundredths of a second, and the end.
     """
-    if not frames:
-        return
     last_shows = max(1, times[-1] - times[-2])
     options = {"loop": "0", "final_delay": str(last_shows)}
     with av.open(str(path), "w", format="gif", options=options) as container:

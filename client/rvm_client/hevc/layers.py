@@ -38,17 +38,23 @@ def _common_sets(colour: list[NalUnit], alpha: list[NalUnit]) -> list[NalUnit]:
     """VPS, SPS and PPS that describe both streams: the colour's, if alpha needs no higher level."""
     sets = []
     for kind in (NalType.VPS, NalType.SPS, NalType.PPS):
-        (ours,), (theirs,) = ([u for u in units if u.kind == kind] for units in (colour, alpha))
+        ours, theirs = _only(colour, kind), _only(alpha, kind)
         if without_level(ours) != without_level(theirs) or level(ours) < level(theirs):
             raise LayersDifferError("the encoders of colour and alpha have different parameters")
         sets.append(ours)
     return sets
 
 
+def _only(units: list[NalUnit], kind: NalType) -> NalUnit:
+    found = [unit for unit in units if unit.kind == kind]
+    if len(found) != 1:
+        raise ValueError(f"it has {len(found)} parameter sets of type {kind.name}")
+    return found[0]
+
+
 def reorder_delay(parameters: bytes) -> int:
     """How many pictures a decoder has to have before it can show the first one."""
-    (vps,) = (unit for unit in split(parameters) if unit.kind == NalType.VPS)
-    return reordered_pictures(vps)
+    return reordered_pictures(_only(split(parameters), NalType.VPS))
 
 
 def merged_picture(colour: bytes, alpha: bytes) -> bytes:

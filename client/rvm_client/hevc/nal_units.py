@@ -75,11 +75,12 @@ def split(stream: bytes) -> list[NalUnit]:
         ValueError: a unit is cut short.
     """
     marks = [(match.start(), match.end()) for match in _START_CODE.finditer(stream)]
-    ends = [start for start, _ in marks[1:]] + [len(stream)]
+    # What lies behind the last unit begins where the stream ends.
+    following = [*marks, (len(stream), 0)][1:]
     # A longer start code begins with a zero, which a unit never ends with.
     return [
         NalUnit.parse(stream[start:end].rstrip(b"\x00"))
-        for (_, start), end in zip(marks, ends, strict=True)
+        for (_, start), (end, _) in zip(marks, following, strict=True)
     ]
 
 

@@ -42,10 +42,16 @@ _LEVEL_BYTE = {NalType.VPS: 15, NalType.SPS: 12}
 _TIER = 0x20
 
 
+def _check_length(parameters: NalUnit) -> None:
+    if len(parameters.payload) <= _LEVEL_BYTE[NalType(parameters.kind)]:
+        raise ValueError("a parameter set ends before its level")
+
+
 def level(parameters: NalUnit) -> tuple[int, int]:
     """Tier and level of a VPS or SPS, the higher the more it asks for; nothing of a PPS."""
     if parameters.kind not in _LEVEL_BYTE:
         return 0, 0
+    _check_length(parameters)
     kind, payload = NalType(parameters.kind), parameters.payload
     return payload[_TIER_BYTE[kind]] & _TIER, payload[_LEVEL_BYTE[kind]]
 
@@ -54,6 +60,7 @@ def without_level(parameters: NalUnit) -> bytes:
     """All else that a parameter set says."""
     payload = bytearray(parameters.payload)
     if parameters.kind in _LEVEL_BYTE:
+        _check_length(parameters)
         kind = NalType(parameters.kind)
         payload[_TIER_BYTE[kind]] &= ~_TIER
         payload[_LEVEL_BYTE[kind]] = 0

@@ -99,6 +99,7 @@ def _sum(made: Sequence[SegmentMade], options: MatteOptions) -> MatteResult:
         frames=int(total("frames")),
         warm_up_frames=int(total("warm_up_frames")),
         cuts=int(total("cuts")),
+        keyed_frames=int(total("keyed_frames")),
         average_fps=0.0,
         duration_seconds=0.0,
         bytes=0,

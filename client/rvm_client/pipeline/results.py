@@ -43,6 +43,8 @@ class MatteResult:
     """Frames that went through the model beside these, for its state only."""
     cuts: int
     """Cuts between scenes that were found; 0 without a warm start."""
+    keyed_frames: int
+    """Frames with a screen behind the person, by which their mattes were made sharper."""
     average_fps: float
     duration_seconds: float
     bytes: int

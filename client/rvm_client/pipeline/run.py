@@ -30,7 +30,7 @@ from rvm_client.pipeline.parts import check_cancelled, open_sound
 from rvm_client.pipeline.results import MatteProgress, MatteResult, StageSeconds
 from rvm_client.pixels import GREEN
 from rvm_client.prefetch import Prefetch
-from rvm_client.refine import refined
+from rvm_client.refine import Findings, refined
 from rvm_client.scenes import with_warm_up
 from rvm_client.sound import SoundTrack
 from rvm_client.stopwatch import Stopwatch, timed
@@ -67,6 +67,7 @@ class Run:
     cuts: list[int] = field(default_factory=list, init=False)
     """Timestamps of the frames that start a scene after a cut."""
     warnings: list[str] = field(default_factory=list, init=False)
+    findings: Findings = field(default_factory=Findings, init=False)
 
     def matte(self) -> MatteResult:
         started_s = time.monotonic()
@@ -80,6 +81,7 @@ class Run:
             for chunk in self._refined(mattes, reader.info):
                 self._write(writer, chunk, reader.info)
             self._note_damage(reader)
+            self._note_screen(writer.frames_written)
         return self._result(reader, session, writer, time.monotonic() - started_s)
 
     def _reader(self) -> Reader:
@@ -174,6 +176,7 @@ class Run:
             mattes,
             self.options.refinements,
             info,
+            self.findings,
             start_seconds=self.options.start_seconds or 0.0,
             shows_dropped=self.options.preview is not None,
         )
@@ -201,6 +204,14 @@ class Run:
                 "decoded was matted"
             )
 
+    def _note_screen(self, frames: int) -> None:
+        without = frames - self.findings.keyed_frames
+        if self.options.refinements.source_type == "green_screen" and without:
+            self.warnings.append(
+                f"{without} of {frames} frames have no screen of one colour behind the person, so "
+                "their mattes are the model's alone"
+            )
+
     def _result(
         self, reader: Reader, session: ChunkSession, writer: Writer, seconds: float
     ) -> MatteResult:
@@ -215,6 +226,7 @@ class Run:
             frames=frames,
             warm_up_frames=session.warm_up_frames,
             cuts=len(self.cuts),
+            keyed_frames=self.findings.keyed_frames,
             transport=session.transport_name,
             pixel_layout=info.layout.name,
             video_decoder=reader.decoder,

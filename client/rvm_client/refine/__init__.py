@@ -1,5 +1,6 @@
 """Mattes to better mattes, where somebody asks for it."""
 
+from rvm_client.refine.findings import Findings
 from rvm_client.refine.refine import refined
 
-__all__ = ["refined"]
+__all__ = ["Findings", "refined"]

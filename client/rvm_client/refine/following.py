@@ -21,6 +21,8 @@ _MEMORY_SECONDS = 2.0
 _TAKEOVER = 1.5
 # The share of a part, or of a person, below which the one was not the other.
 _LEAST_SHARE = 0.25
+# The share of a person that is the person.
+_MOST = 0.6
 # What came into view so short a while ago, and is so small beside what it touches, is its hand.
 _YOUNG_SECONDS = 1.0
 _SMALL = 1 / 3
@@ -118,22 +120,17 @@ class Following:
         ]
 
     def _part(self, touching: dict[int, list[int]], owners: dict[int, int], parts: Parts) -> None:
-        """Two people who have two parts between them do not touch any more."""
-        by_people: dict[tuple[int, ...], list[int]] = {}
-        for part, who in touching.items():
-            by_people.setdefault(tuple(sorted(who)), []).append(part)
-        for who_touched, theirs in by_people.items():
-            theirs.sort(key=lambda part: parts.areas[part], reverse=True)
-            if len(who_touched) != 2 or len(theirs) < 2:
-                continue
-            main, second = theirs[:2]
-            if parts.areas[second] < _SMALL * parts.areas[main]:
-                continue
-            one, other = (self._people[label] for label in who_touched)
-            part_of_other = part_of(other, one, main, second, parts)
-            for part in (main, second):
+        """Who is nearly whole in a part of his own is in no other; then those left touch nobody."""
+        elsewhere: dict[int, int] = {}
+        for part, label in owners.items():
+            elsewhere[label] = max(elsewhere.get(label, 0), parts.areas[part])
+        for part, who in list(touching.items()):
+            here = [
+                label for label in who if elsewhere.get(label, 0) < _MOST * self._people[label].size
+            ]
+            if len(here) == 1:
                 del touching[part]
-                owners[part] = (other if part == part_of_other else one).label
+                owners[part] = here[0]
 
     def _look_for_two(
         self, person: Person, parts: Parts, owners: dict[int, int], seconds: float

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from rvm_client.alpha_edges import Edges
 from rvm_client.frames import MatteChunk, VideoInfo
-from rvm_client.refinements import Refinements
+from rvm_client.refine.findings import Findings
+from rvm_client.refinements import Refinements, SourceType
 from rvm_client.subject import Subject
 
 Step: TypeAlias = Callable[[Iterator[MatteChunk]], Iterator[MatteChunk]]
@@ -20,6 +21,7 @@ def refined(
     mattes: Iterator[MatteChunk],
     refinements: Refinements,
     info: VideoInfo,
+    findings: Findings | None = None,
     *,
     start_seconds: float = 0.0,
     shows_dropped: bool = False,
@@ -30,9 +32,13 @@ def refined(
         mattes: those of a video.
         refinements: what is wished for.
         info: of the video.
+        findings: gets what is found on the way.
         start_seconds: the time in the source of the video's first frame.
         shows_dropped: what is dropped is to come along: see MatteChunk.
     """
+    if refinements.source_type != "person":
+        # First: it looks for what the model left out, and that is the screen.
+        mattes = _keyed(mattes, refinements.source_type, findings or Findings())
     for step in _steps(refinements, info, start_seconds, shows_dropped):
         mattes = step(mattes)
     return mattes
@@ -51,6 +57,14 @@ def _steps(
 
 
 # What is not asked for is not imported either.
+
+
+def _keyed(
+    mattes: Iterator[MatteChunk], source_type: SourceType, findings: Findings
+) -> Iterator[MatteChunk]:
+    from rvm_client.refine.green_screen import green_screen
+
+    return green_screen(mattes, source_type, findings)
 
 
 def _subject(subject: Subject, info: VideoInfo, start_seconds: float, shows_dropped: bool) -> Step:

@@ -47,6 +47,7 @@ class Masks:
     def __init__(self, subject: Subject, height_pixels: int, width_pixels: int) -> None:
         self._region = subject.region
         self._size = height_pixels, width_pixels
+        self._excludes = bool(subject.exclude)
         boxes = (coverage(Outline(box, is_box=True), *self._size) for box in subject.exclude)
         everything = np.full(self._size, 255, np.uint8)
         self._outside = reduce(lambda left, box: scaled(left, ~box), boxes, everything)
@@ -57,7 +58,8 @@ class Masks:
         """The one of a time."""
         if self._region is not None and self._region.at(seconds) != self._outline:
             self._outline = self._region.at(seconds)
-            self._mask = Mask.of(scaled(self._outside, coverage(self._outline, *self._size)))
+            share = coverage(self._outline, *self._size)
+            self._mask = Mask.of(scaled(self._outside, share) if self._excludes else share)
         return self._mask
 
 
@@ -69,7 +71,10 @@ def coverage(outline: Outline, height_pixels: int, width_pixels: int) -> UInt8Ar
     left, top, right, bottom = outline.points
     rows = _between(top * height_pixels, bottom * height_pixels, height_pixels)
     columns = _between(left * width_pixels, right * width_pixels, width_pixels)
-    share: UInt8Array = np.rint(255 * np.outer(rows, columns)).astype(np.uint8)
+    share = np.zeros((height_pixels, width_pixels), np.uint8)
+    share[rows == 1] = np.rint(255 * columns).astype(np.uint8)
+    for row in np.flatnonzero((rows > 0) & (rows < 1)):
+        share[row] = np.rint(255 * rows[row] * columns).astype(np.uint8)
     return share
 
 

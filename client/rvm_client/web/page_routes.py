@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from rvm_client import __version__
+from rvm_client.job import Job
 from rvm_client.output_types import OutputType
 from rvm_client.web.bodies import read_json
 from rvm_client.web.events import Listener
@@ -64,6 +65,7 @@ class PageRoutes:
                 "frames": options.settings.max_frames,
             },
             "keep_seconds": options.keep_seconds,
+            "fields": list(Job.model_fields),
             "output_types": [_described(kind) for kind in TYPES],
             "models": house.workshop.workplace.machine.models,
         })  # fmt: skip

@@ -275,6 +275,7 @@ def _output(
         "frames": matted.frames,
         "bytes": stored[FileRole.OUTPUT].bytes,
         "cuts": matted.cuts,
+        "keyed_frames": matted.keyed_frames,
         "downsample_ratio": round(matted.downsample_ratio, 4),
         "model": matted.model,
         "model_version": matted.model_version,

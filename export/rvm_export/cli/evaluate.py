@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
+from rvm_client.refinements import SOURCE_TYPES, Refinements, SourceType
 from rvm_export import evaluate as evaluating
 from rvm_export.cli.shared import (
     device_option,
@@ -54,6 +56,13 @@ from rvm_export.wire import ModelKind, Variant
     help="Show the model the first frames of each scene before they count. Default: yes.",
 )
 @click.option("--cuts/--no-cuts", default=True, help="Begin anew at each cut. Default: yes.")
+@click.option(
+    "--source-type",
+    type=click.Choice(SOURCE_TYPES),
+    default=Refinements.source_type,
+    show_default=True,
+    help="As for rvm-matte: green_screen keys the mattes.",
+)
 @device_option
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write this."
@@ -67,12 +76,16 @@ def evaluate(
     prefer_quality: bool,
     warm_start: bool,
     cuts: bool,
+    source_type: SourceType,
     device: str,
     json_file: Path | None,
 ) -> None:
     """Measure a version against true alphas."""
     with one_line_errors():
-        how = evaluating.ScenesAndRatio(_options(ratio, prefer_quality), warm_start, cuts)
+        options = replace(
+            _options(ratio, prefer_quality), refinements=Refinements(source_type=source_type)
+        )
+        how = evaluating.ScenesAndRatio(options, warm_start, cuts)
         _check_can_write(json_file)
         clips = evaluating.find_clips(dataset)
         model = Repository(repository or default_repository(), ModelKind(Variant(variant)))
@@ -135,11 +148,12 @@ def _write(path: Path, result: dict[str, object]) -> None:
     "--frames", type=click.IntRange(min=1), default=48, show_default=True, help="Of each clip."
 )
 @click.option("--size", default="512x288", show_default=True, metavar="WxH", help="Of the frames.")
-def make_dataset(folder: Path, seed: int, clips: int, frames: int, size: str) -> None:
+@click.option("--screen", is_flag=True, help="Before a screen of one colour, with noise and H.264.")
+def make_dataset(folder: Path, seed: int, clips: int, frames: int, size: str, screen: bool) -> None:
     """Make a set with true alphas, for evaluate, in FOLDER."""
     with one_line_errors():
         width, height = _size(size)
-        made = evaluating.MadeSet(seed, clips, frames, width, height)
+        made = evaluating.MadeSet(seed, clips, frames, width, height, screen)
         with _progress("Making", clips * frames) as on_frame:
             evaluating.make_dataset(folder, made, on_frame)
         click.echo(folder)

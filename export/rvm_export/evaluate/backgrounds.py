@@ -11,6 +11,7 @@ from rvm_export.evaluate.metrics import UInt8Array
 from rvm_export.evaluate.placing import Placing
 
 DoubleArray = npt.NDArray[np.float64]
+Colour = tuple[float, float, float]
 
 # So much larger than the frame: there is room to move.
 _MARGIN = 1.5
@@ -30,6 +31,8 @@ class Background:
     """How far it moves to each side, as a share of the room there is."""
     frames_per_sweep: float
     phase: float
+    light: Colour = (0.0, 0.0, 0.0)
+    """What falls from it on the person, in levels."""
 
     @classmethod
     def drawn_from(cls, rng: np.random.Generator, width: int, height: int) -> "Background":

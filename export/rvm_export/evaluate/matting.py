@@ -6,12 +6,15 @@ in this process, the way Triton runs it, so no server is needed.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 import torch
 
-from rvm_client.frames import Role, SourceChunk
+from rvm_client.frames import MatteChunk, Role, SourceChunk, VideoInfo
 from rvm_client.options import MatteOptions
+from rvm_client.refine import refined
+from rvm_client.refinements import Refinements
 from rvm_client.scenes import with_warm_up
 from rvm_export import script
 from rvm_export.errors import VerificationError
@@ -35,6 +38,11 @@ class ScenesAndRatio:
     """Let the model see the first frames of each scene before they count."""
     cuts: bool = True
     """Begin anew at each cut."""
+
+    @property
+    def refinements(self) -> Refinements:
+        """What is done to the mattes."""
+        return self.options.refinements
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,11 @@ def matte(clip: Clip, subject: Subject, how: ScenesAndRatio) -> Matted:
     cuts: list[int] = []
     ratio = how.options.ratio_for(clip.width_pixels, clip.height_pixels)
     chunks = _in_scenes(_chunks(clip), how, cuts)
-    return Matted(_run(subject, chunks, ratio), cuts)
+    mattes = _run(subject, chunks, ratio)
+    info = VideoInfo(
+        clip.width_pixels, clip.height_pixels, Fraction(1, 30), Fraction(30), None, None
+    )
+    return Matted(_frames(refined(mattes, how.refinements, info)), cuts)
 
 
 def _chunks(clip: Clip) -> Iterator[SourceChunk]:
@@ -130,11 +142,12 @@ def _with_first_warm_up(chunks: Iterable[SourceChunk]) -> Iterator[SourceChunk]:
         yield chunk
 
 
-def _run(subject: Subject, chunks: Iterator[SourceChunk], ratio: float) -> Iterator[Frame]:
+def _run(subject: Subject, chunks: Iterator[SourceChunk], ratio: float) -> Iterator[MatteChunk]:
     states: tuple[torch.Tensor, ...] = ()
+    starts_scene = True
     for chunk in chunks:
         if chunk.resets_state:
-            states = ()
+            states, starts_scene = (), True
         try:
             matte = subject.matte(
                 torch.from_numpy(chunk.src)[None], ratio, [len(chunk.pts)], states
@@ -143,5 +156,12 @@ def _run(subject: Subject, chunks: Iterator[SourceChunk], ratio: float) -> Itera
             raise VerificationError(f"the model does not run: {exc}") from exc
         states = matte.states
         if chunk.role is not Role.WARM_UP:
-            for fgr, pha in zip(matte.fgr[0].numpy(), matte.pha[0, ..., 0].numpy(), strict=True):
-                yield Frame(pha, fgr)
+            fgr, pha = matte.fgr[0].numpy(), matte.pha[0, ..., 0].numpy()
+            yield MatteChunk(fgr, pha, chunk.pts, starts_scene, chunk.src)
+            starts_scene = False
+
+
+def _frames(chunks: Iterable[MatteChunk]) -> Iterator[Frame]:
+    for chunk in chunks:
+        for fgr, pha in zip(chunk.fgr, chunk.pha, strict=True):
+            yield Frame(pha, fgr)

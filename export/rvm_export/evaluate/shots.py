@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rvm_export.evaluate.backgrounds import Background
+from rvm_export.evaluate.backgrounds import Background, Colour
 from rvm_export.evaluate.metrics import UInt8Array
 from rvm_export.evaluate.person import (
     PIVOT,
@@ -15,6 +15,7 @@ from rvm_export.evaluate.person import (
     cut_out,
 )
 from rvm_export.evaluate.placing import Placing
+from rvm_export.evaluate.screens import Screen
 from rvm_export.evaluate.strokes import Hair
 
 DoubleArray = npt.NDArray[np.float64]
@@ -63,7 +64,7 @@ class Shot:
     closeness: float
     person: CutOut
     hair: Hair
-    background: Background
+    background: Background | Screen
     width: int
     height: int
     stands_at: float
@@ -75,9 +76,15 @@ class Shot:
 
     @classmethod
     def drawn_from(
-        cls, rng: np.random.Generator, kind: Kind, number: int, width: int, height: int
+        cls,
+        rng: np.random.Generator,
+        kind: Kind,
+        number: int,
+        width: int,
+        height: int,
+        screen: Screen | None = None,
     ) -> "Shot":
-        """The shot of this number of a clip."""
+        """The shot of this number of a clip; before the screen, if there is one."""
         person = cut_out(height)
         tint = rng.uniform(0.75, 1.05, 3)
         # After a cut she stands elsewhere, and the other way round.
@@ -88,7 +95,7 @@ class Shot:
             kind.closeness[number],
             replace(person, fgr=_levels(person.fgr * tint)),
             Hair.drawn_from(rng, kind.strokes),
-            Background.drawn_from(rng, width, height),
+            screen or Background.drawn_from(rng, width, height),
             width,
             height,
             stands_at=1 - at if is_mirrored else at,
@@ -113,7 +120,7 @@ class Shot:
             behind += self.background.at(time, self.width, self.height) / count
         there = alpha[..., None]
         fgr = np.where(there > 0, colour / np.maximum(there, 1e-9), plain)
-        return composed(_levels(alpha * 255), _levels(fgr), _levels(behind))
+        return composed(_levels(alpha * 255), _levels(fgr), _levels(behind), self.background.light)
 
     def _moment(self, time: float) -> tuple[DoubleArray, DoubleArray, UInt8Array]:
         """Alpha [H,W], colour times alpha, and her colour filled beyond the edge [H,W,3]."""
@@ -143,10 +150,16 @@ class Shot:
         )
 
 
-def composed(pha: UInt8Array, fgr: UInt8Array, bgr: UInt8Array) -> MadeFrame:
-    """The composite of what is kept, so that the files of a frame agree to half a level."""
+def composed(
+    pha: UInt8Array, fgr: UInt8Array, bgr: UInt8Array, light: Colour = (0.0, 0.0, 0.0)
+) -> MadeFrame:
+    """The composite of what is kept, so that the files of a frame agree to half a level.
+
+    `light` is what falls from behind on the person, in levels: it is in the composite only.
+    """
     alpha = pha[..., None].astype(np.float64)
-    return MadeFrame(_levels((alpha * fgr + (255 - alpha) * bgr) / 255), pha, fgr, bgr)
+    lit = fgr + np.array(light)
+    return MadeFrame(_levels((alpha * lit + (255 - alpha) * bgr) / 255), pha, fgr, bgr)
 
 
 def _levels(values: DoubleArray) -> UInt8Array:

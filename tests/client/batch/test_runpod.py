@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from click.testing import Result
 from tests.support import http_faults as faults
 from tests.support.commands import invoke
 from tests.support.runpod_api import ENDPOINT, KEY, RunPodApiServer
+from tests.support.s3_server import emptied_s3, running_moto
 
 from rvm_client.batch import Item, Outcome, RunPod, RunPodApi, Status
 from rvm_client.batch.runpod_job import job_input
@@ -28,6 +29,7 @@ from rvm_client.job import parse_job
 from rvm_client.net import Backoff
 from rvm_client.options import QUALITY_LONGEST_SIDE_PIXELS, MatteOptions
 from rvm_client.output_types import FileRole, OutputType
+from rvm_client.refinements import Refinements
 
 QUICK = Backoff(attempts=1000, first_wait_s=0.01, longest_wait_s=0.02)
 VIDEOS = [f"{letter}.mp4" for letter in "abcdef"]
@@ -65,20 +67,26 @@ def report(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "report.jsonl").read_text().splitlines()]
 
 
-class Silent:
-    """A Watcher that shows nothing."""
+@dataclass
+class Noted:
+    """A Watcher that keeps what it is told."""
+
+    moves: list[tuple[str, int, int | None, str]] = field(default_factory=list)
 
     def started(self, item: Item) -> None: ...
-    def moved(self, item: Item, done: int, expected: int | None) -> None: ...
     def note(self, sentence: str) -> None: ...
+    def moved(self, item: Item, done: int, expected: int | None, unit: str = "frames") -> None:
+        self.moves.append((item.name, done, expected, unit))
 
 
-def outcomes(server: RunPodApiServer, *names: str, away_s: float = 30.0) -> list[Outcome]:
+def outcomes(
+    server: RunPodApiServer, *names: str, away_s: float = 30.0, watcher: Noted | None = None
+) -> list[Outcome]:
     """What becomes of the videos, by the engine alone; results stay in the store."""
     api = RunPodApi(f"{server.base_url}/v2", ENDPOINT, KEY, away_s)
     items = [Item(url, MatteOptions(), name=Path(url).stem) for url in urls(*names)]
     engine = RunPod(api, ENDPOINT, Settings(allow_private_addresses=True), None, 4, QUICK)
-    with closing(engine.outcomes(deque(items), Silent())) as found:
+    with closing(engine.outcomes(deque(items), watcher or Noted())) as found:
         return list(found)
 
 
@@ -94,6 +102,7 @@ def outcomes(server: RunPodApiServer, *names: str, away_s: float = 30.0) -> list
         MatteOptions(OutputType.ALPHA_PRORES, start_seconds=1.5, end_seconds=9),
         MatteOptions(max_width_pixels=640, max_height_pixels=360, background=(1, 2, 255)),
         MatteOptions(OutputType.FOREGROUND_AND_MATTE, bitrate_bits_per_second=1_000_000),
+        MatteOptions(refinements=Refinements(source_type="green_screen")),
     ],
 )
 def test_a_job_says_what_the_options_say(options: MatteOptions, tmp_path: Path) -> None:
@@ -164,6 +173,52 @@ def test_without_a_folder_the_report_has_the_urls(
     (line,) = report(tmp_path)
     assert line["output"] == server.url("/results/a.mp4?signature=x")
     assert [path.name for path in tmp_path.iterdir()] == ["report.jsonl"]
+
+
+def test_results_go_on_into_a_bucket(
+    rvm_batch: Callable[..., Result], server: RunPodApiServer, tmp_path: Path
+) -> None:
+    server.output = {"output_format": "webm"}
+    with running_moto() as url, emptied_s3(url, "results") as client:
+        keys = {"BUCKET_ACCESS_KEY_ID": "x", "BUCKET_SECRET_ACCESS_KEY": "x"}
+        arguments = (*urls("a.mp4"), "-o", "s3://results/may", "--preview")
+        flags = ("--output-type", "alpha_prores")
+        run = rvm_batch(*arguments, *flags, BUCKET_ENDPOINT_URL=url, **keys)
+        assert run.exit_code == 0, run.output
+        found = client.list_objects_v2(Bucket="results")["Contents"]
+        stored = client.get_object(Bucket="results", Key="may/a.mov.webm")
+        assert stored["Body"].read() == b"the matte of a.mp4"
+    # ProRes had no room there, and became a WebM.
+    assert [entry["Key"] for entry in found] == ["may/a.mov.webm", "may/a.preview.jpg"]
+    assert stored["ContentType"] == "video/webm"
+    (line,) = report(tmp_path)
+    assert line["output"] == "s3://results/may/a.mov.webm"
+    # Nothing was sent along that opens the bucket, and nothing lies here.
+    assert "BUCKET" not in json.dumps([job.input for job in server.jobs.values()])
+    assert [path.name for path in tmp_path.iterdir()] == ["report.jsonl"]
+
+
+def test_what_workers_say_of_their_work_is_shown(server: RunPodApiServer) -> None:
+    noted = Noted()
+    (outcome,) = outcomes(server, "a.mp4", watcher=noted)
+    assert outcome.status is Status.DONE
+    assert noted.moves == [("a", 50, 100, "%")]
+
+
+def test_a_page_names_the_files_where_they_are_now(
+    rvm_batch: Callable[..., Result], server: RunPodApiServer, tmp_path: Path
+) -> None:
+    stored = server.url("/results/a.mp4?signature=x")
+    server.output = {"hevc_url": stored, "poster_url": stored, "html": "...", "width": 640}
+    run = rvm_batch(*urls("a.mp4"), "-o", "out", "--output-type", "auto_web")
+    assert run.exit_code == 0, run.output
+    (line,) = report(tmp_path / "out")
+    assert {Path(file).name for file in line["files"].values()} == {
+        f"a.{suffix}" for suffix in ("webm", "mov", "webp", "html")
+    }
+    page = (tmp_path / "out" / "a.html").read_text()
+    assert all(f'"a.{suffix}"' in page for suffix in ("webm", "mov", "webp"))
+    assert "http" not in page
 
 
 def test_a_result_of_another_type_says_so_in_its_name(
@@ -238,7 +293,7 @@ def test_a_result_that_cannot_be_fetched_is_one_failure(
     ("arguments", "environment", "status", "message"),
     [
         (("a.mp4",), {}, 2, "a.mp4 is a file of this machine"),
-        ((*urls("a.mp4"), "-o", "s3://bucket/x"), {}, 2, "the results come into a folder"),
+        ((*urls("a.mp4"), "-o", "s3:///x"), {}, 2, "names no bucket"),
         ((*urls("a.mp4"), "--triton-url", "x:1"), {}, 2, "are several places to matte"),
         (urls("a.mp4"), {"RUNPOD_API_KEY": ""}, 2, "set RUNPOD_API_KEY"),
         (urls("a.mp4"), {"RUNPOD_API_KEY": "wrong"}, 4, "answered 401 Unauthorized"),

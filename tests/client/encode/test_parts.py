@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from tests.support.clips import alpha_plane, read_frames, to_rgb
+from tests.support.hevc_reader import layer_frames
 
 from rvm_client.encode import matte_path, open_joined, open_part_writer, open_writer
 from rvm_client.errors import JoinError, StoppedError
@@ -122,6 +123,20 @@ def test_frames_are_those_of_one_encoder(
         if kind in (OutputType.ALPHA, OutputType.ALPHA_PRORES):
             assert np.abs(alpha_plane(one) - alpha_plane(other)).mean() < 6
     assert count == FRAMES
+
+
+def test_the_second_layer_is_joined_with_the_first(
+    tmp_path: Path, frames: tuple[UInt8Array, UInt8Array]
+) -> None:
+    options = MatteOptions(OutputType.ALPHA_HEVC)
+    joined = tmp_path / "joined.mov"
+    with open_joined(joined, options, info(), in_parts(tmp_path, options, frames)):
+        pass
+    alphas = layer_frames(joined, 1)
+    assert len(alphas) == FRAMES
+    for frame, expected in zip(alphas, frames[1], strict=True):
+        apart = frame.to_ndarray()[: expected.shape[0]].astype(int) - expected
+        assert np.abs(apart).mean() < 2
 
 
 def test_parts_of_other_encoders_are_not_joined(

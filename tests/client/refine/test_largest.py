@@ -77,6 +77,23 @@ def test_somebody_who_walks_past_in_front_does_not_become_the_subject() -> None:
     np.testing.assert_array_equal(alphas[-1], np.rint(main.alpha * 255))
 
 
+def test_of_two_in_the_same_clothes_one_is_kept_when_they_have_passed() -> None:
+    main, walkers = main_at(150), [Walker(x, 105, 50, 130, RED) for x in range(260, 40, -6)]
+    last = kept([picture([main, walker]) for walker in walkers])[-1]
+    shares = sorted([share_of(last, main), share_of(last, walkers[-1])])
+    assert shares[0] < 0.01
+    assert shares[1] > 0.99
+
+
+def test_two_who_walk_hand_in_hand_are_told_apart_by_how_they_move() -> None:
+    """In the same clothes; they meet, and go on together."""
+    places = [(90, x) for x in range(190, 140, -4)] + [(x, x + 52) for x in range(90, 220, 5)]
+    walkers = [(main_at(x), Walker(y, 105, 50, 110, RED)) for x, y in places]
+    for (main, walker), alpha in zip(walkers, kept(list(map(picture, walkers))), strict=True):
+        assert share_of(alpha, main, hidden_by=walker) > 0.9
+        assert share_of(alpha, walker, hidden_by=main) < 0.15
+
+
 def test_a_subject_that_walks_past_behind_somebody_is_found_again() -> None:
     mains = [Walker(x, 95, 64, 178, RED) for x in range(60, 270, 6)]
     post = Walker(165, 100, 40, 150, BLUE)
@@ -108,7 +125,7 @@ def test_whoever_stays_larger_for_long_becomes_the_subject_once() -> None:
 def test_a_size_that_changes_to_and_fro_changes_nothing() -> None:
     frames = []
     for k in range(40):
-        near = Walker(240, 100, 60 + 20 * (k // 5 % 2), 140, BLUE)
+        near = Walker(240, 100, 64 + 30 * (k // 5 % 2), 140, BLUE)
         frames.append(picture([Walker(100, 100, 70, 140, RED), near]))
     for alpha in kept(frames):
         assert share_of(alpha, Walker(100, 100, 70, 140, RED)) > 0.99

@@ -21,7 +21,7 @@ from rvm_client.upload import Store, choose_store, presigned_store
 # More than one part or chunk, and more than fits into the buffers of a connection.
 FILE_BYTES = 13_000_000
 # Whoever asks to stop is obeyed within this.
-OBEYED_S = 5.0
+OBEYED_S = 20.0
 
 STORES: dict[str, Callable[[FaultyServer], Store]] = {
     "presigned": lambda server: presigned_store(server.url("/o"), allow_private_addresses=True),

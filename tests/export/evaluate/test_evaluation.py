@@ -13,6 +13,7 @@ from PIL import Image
 from tests.support.commands import invoke
 
 from rvm_client.options import MatteOptions
+from rvm_client.refinements import SOURCE_TYPES, Refinements
 from rvm_export.cli import main
 from rvm_export.evaluate.dataset import Clip, find_clips
 from rvm_export.evaluate.evaluation import Evaluation, evaluate
@@ -206,6 +207,26 @@ def test_the_ratio_is_that_of_rvm_matte(
     assert json.loads(file.read_text())["clips"][0]["downsample_ratio"] == pytest.approx(ratio)
 
 
+def test_keyed_mattes_are_nearer_the_truth(tmp_path: Path, real: Version) -> None:
+    """The clip with much loose hair."""
+    made = MadeSet(clips=2, frames=4, width_pixels=320, height_pixels=180, screen=True)
+    make_dataset(tmp_path / "set", made, lambda: None)
+    clips = find_clips(tmp_path / "set")[1:]
+    person, keyed, auto = (
+        evaluate(
+            clips,
+            real,
+            ScenesAndRatio(MatteOptions(refinements=Refinements(source_type=source_type))),
+            lambda: None,
+        ).mean
+        for source_type in SOURCE_TYPES
+    )
+    assert keyed == auto
+    assert keyed.mse < 0.8 * person.mse
+    assert keyed.grad < 0.8 * person.grad
+    assert keyed.fgr_mse < 0.5 * person.fgr_mse
+
+
 def test_make_dataset_by_the_command(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     size = ("--clips", 1, "--frames", 2, "--size", "96x64", "--seed", 3)
@@ -220,3 +241,8 @@ def test_make_dataset_by_the_command(tmp_path: Path) -> None:
     refused = invoke(main, "make-dataset", tmp_path / "other", "--size", "96")
     assert refused.exit_code == 2
     assert "--size is 96; it must be WIDTHxHEIGHT, each 64 to 4096 pixels" in refused.stderr
+    odd = invoke(main, "make-dataset", tmp_path / "other", "--size", "97x64", "--screen")
+    assert (odd.exit_code, "--size is 97x64; with --screen both must be even" in odd.stderr) == (
+        2,
+        True,
+    )

@@ -59,6 +59,23 @@ def test_the_composite_is_that_of_the_files_beside_it(made_set: Path) -> None:
             np.testing.assert_allclose(clip.composite(index), expected, rtol=0, atol=0.5 + 1e-9)
 
 
+def test_a_screen_is_lit_unevenly_and_filmed(tmp_path: Path) -> None:
+    """One hue, light of it on the person, and a composite with noise and the losses of a codec."""
+    made = MadeSet(seed=2, clips=1, frames=2, width_pixels=160, height_pixels=90, screen=True)
+    make_dataset(tmp_path / "set", made, lambda: None)
+    make_dataset(tmp_path / "again", made, lambda: None)
+    assert contents(tmp_path / "set") == contents(tmp_path / "again")
+    (clip,) = find_clips(tmp_path / "set")
+    bgr = np.asarray(Image.open(clip.folder / "bgr" / "0000.png")).astype(float)
+    true, com = clip.truth(0), clip.composite(0).astype(float)
+    assert (bgr[..., 1] > 1.5 * np.maximum(bgr[..., 0], bgr[..., 2])).mean() > 0.99
+    assert bgr[..., 1].max() > 1.3 * np.median(bgr[..., 1].min(axis=0))
+    off = np.abs(com - bgr)[true.pha == 0]
+    assert 0.5 < off.mean() < 4
+    spill = (com - true.fgr)[true.pha == 255].mean(axis=0)
+    assert spill[1] > spill[0] + 3
+
+
 def test_each_kind_is_hard_in_its_own_way() -> None:
     partial = {}
     for index, kind in enumerate(KINDS):
