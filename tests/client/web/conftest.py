@@ -8,7 +8,7 @@ from tests.support.clips import index_frame, write_clip
 from tests.support.web_page import RunningPage, Visitor, page_options
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPage]:
     with RunningPage(page_options(tmp_path_factory.mktemp("state"))) as running:
         yield running

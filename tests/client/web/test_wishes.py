@@ -41,7 +41,7 @@ VIDEO = Video(
         ({}, [], "at least one type"),
         ({}, "alpha", "must be a list"),
         ({}, ["alpha", "alpha"], "twice"),
-        ({}, ["tiff"], "'tiff'"),
+        ({}, ["mp3"], "'mp3'"),
         ({}, ["auto_web"], "'auto_web'"),
         ([], ["alpha"], "must be an object"),
         ({"speed": "warp"}, ["alpha"], "speed is 'warp'"),
