@@ -1,7 +1,7 @@
 """What the figures of a run depend on."""
 
 import platform
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def conditions(settings: BenchSettings) -> dict[str, str]:
         "load before the run": Path("/proc/loadavg").read_text("utf-8").split()[0],
         "PyTorch": metadata.version("torch"),
         "Python": platform.python_version(),
-        "measured": datetime.now(timezone.utc).isoformat(timespec="minutes"),
+        "measured": datetime.now(UTC).isoformat(timespec="minutes"),
     }
 
 

@@ -23,6 +23,7 @@
         JobError         a job on it failed
       OutputError        the result could not be encoded or written
         HardwareEncoderError  an encoder on a GPU gave up; one in software may do it
+        JoinError             segments do not fit together; in one piece it may be done
         LayersDifferError     colour and alpha were not encoded alike
         UploadError      it could not be stored
       OutOfMemoryError  the memory of this machine ran out

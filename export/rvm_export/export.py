@@ -1,7 +1,7 @@
 """Make a version: its file, checked, published; and check a published one again."""
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def _verified(weights: Weights, kind: ModelKind, options: ExportOptions, staged:
         device=options.device,
         torch_version=torch.__version__,
         code_version=metadata.version("rvm-triton"),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         difference_from_eager=eager.as_dict(),
         difference_from_golden=golden,
         variant=weights.variant,

@@ -60,7 +60,7 @@ def gpu_check(output: Path, *arguments: object) -> CheckRun:
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     file = output / "gpu-check.json"
     report = json.loads(file.read_text()) if file.exists() else {}

@@ -151,6 +151,7 @@ def test_a_background_is_seen_at_once_and_is_in_the_files(
 def test_a_video_of_ones_own_stands_behind_the_person(finished: VideoTool, tmp_path: Path) -> None:
     picture = write_clip(tmp_path / "behind.mp4", [np.full((64, 64, 3), 200, np.uint8)] * 4)
     finished.page.get_by_label("Own picture or video").set_input_files(picture)
+    finished.page.locator(".backdrop video").wait_for()
     finished.await_pictures(".backdrop video")
     finished.page.get_by_role("radio", name="Result", exact=True).check()
     assert near(columns(finished.picture(), 0.6, 0.9), 200, 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rvm_client.job import Job
-from rvm_client.output_types import OutputType
+from rvm_client.output_types import FileRole, OutputType
 
 STATIC = Path(__file__).parents[2] / "client" / "rvm_client" / "web" / "static"
 CHOICES = (STATIC / "choices.js").read_text()
@@ -22,6 +22,13 @@ NOT_CHOSEN |= {"exclude"}
 def test_each_kind_of_file_has_its_place_and_its_texts(kind: OutputType) -> None:
     assert f'"{kind.value}"' in CHOICES
     assert re.search(rf"^    {kind.value}: \{{\s*label:", TEXTS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("role", sorted(set(FileRole) - {FileRole.OUTPUT}))
+def test_each_file_beside_an_output_has_its_name(role: FileRole) -> None:
+    roles = re.search(r"roles: \{([^}]*)\}", TEXTS)
+    assert roles is not None
+    assert re.search(rf"\b{role.value}:", roles[1])
 
 
 @pytest.mark.parametrize("field", sorted(set(Job.model_fields) - NOT_CHOSEN))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def publish(repository: Repository, version: int, model: torch.nn.Module) -> Non
     with repository.locked(), repository.staging(version) as staged:
         file = staged / "model.pt"
         torch.jit.save(torch.jit.script(model), str(file))
-        now = datetime.now(timezone.utc).isoformat()
+        now = datetime.now(UTC).isoformat()
         facts = (Refiner.FAST, Precision.FP32, "cpu", torch.__version__, "0", now)
         tolerances = {"pha_max": 0, "fgr_max": 0, "mean": 0}
         np.savez_compressed(staged / GOLDEN_FILE, **inputs, fgr=fgr, pha=pha, **tolerances)

@@ -213,6 +213,20 @@ def test_a_killed_run_is_gone_on_with(
     assert kept.exists()
 
 
+def test_segments_that_other_options_left_go(
+    split: Callable[..., Any], echo_server: TritonServer, one_scene: Path, tmp_path: Path
+) -> None:
+    """Those of another video, whose name begins with the same, stay."""
+    old = tmp_path / ".one scene.0123456789ab.3.parts"
+    other = tmp_path / ".one scene.two.0123456789ab.3.parts"
+    for folder in (old, other):
+        folder.mkdir()
+    run, line = split(echo_server, one_scene, 2)
+    assert run.exit_code == 0, run.output
+    assert line["segments"] == 2
+    assert [path.name for path in tmp_path.glob(".*")] == [other.name]
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [

@@ -82,7 +82,7 @@ def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, ended: bool = False
 ) -> x509.CertificateBuilder:
     hour = datetime.timedelta(hours=1)
-    now = (-2 * hour if ended else 0 * hour) + datetime.datetime.now(datetime.timezone.utc)
+    now = (-2 * hour if ended else 0 * hour) + datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ class Report(Closing):
             "key": item.key,
             "source_id": item.source_id,
             "options_id": item.options_id,
-            "ended_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
     def _read(self) -> dict[str, DoneBefore]:

@@ -1,5 +1,6 @@
 """An engine that splits long videos: another engine makes their segments, side by side."""
 
+import re
 import shutil
 import threading
 import time
@@ -166,9 +167,10 @@ class _Batch:
     def _remove_others(self, whole: Item, folder: Path) -> None:
         """What an earlier run made of it in another way."""
         assert self._wish.folder is not None
-        start, end = f".{whole.name}.", ".parts"
+        key = f"[0-9a-f]{{{_KEY_CHARACTERS}}}"
+        pattern = re.compile(rf"\.{re.escape(whole.name)}\.{key}\.\d+\.parts")
         for path in self._wish.folder.iterdir():
-            if path.name.startswith(start) and path.name.endswith(end) and path != folder:
+            if pattern.fullmatch(path.name) and path.name != folder.name:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _made(self, whole: Item, piece: Making, outcome: Outcome) -> Iterator[Outcome]:

@@ -39,18 +39,11 @@ def write_gif(path: Path, frames: Sequence[UInt8Array], times: Sequence[int]) ->
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "pal8"
         stream.time_base = stream.codec_context.time_base = HUNDREDTH
-        hard = [_with_hard_alpha(frame) for frame in frames]
-        for frame in _in_palette(hard, _palette_of(hard)):
+        for frame in _in_palette(frames, _palette_of(frames)):
             assert frame.pts is not None
             frame.pts, frame.time_base = times[frame.pts], HUNDREDTH
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def _with_hard_alpha(rgba: UInt8Array) -> UInt8Array:
-    hard = rgba.copy()
-    hard[..., 3] = np.where(rgba[..., 3] < _ALPHA_THRESHOLD, 0, 255)
-    return hard
 
 
 def _palette_of(frames: Sequence[UInt8Array]) -> av.VideoFrame:
@@ -98,7 +91,10 @@ def _source_of(graph: av.filter.Graph, frames: Sequence[UInt8Array]) -> FilterCo
 
 
 def _numbered(rgba: UInt8Array, index: int) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="bgra")
+    """A frame for the filters, each pixel of which is there or not."""
+    hard = rgba.copy()
+    hard[..., 3] = np.where(rgba[..., 3] < _ALPHA_THRESHOLD, 0, 255)
+    frame = av.VideoFrame.from_ndarray(hard, format="rgba").reformat(format="bgra")
     frame.pts, frame.time_base = index, HUNDREDTH
     return frame
 

@@ -26,7 +26,8 @@ class Configuration:
         if len(record) <= _ARRAYS_BYTE or record[0] != 1:
             return None
         units: list[NalUnit] = []
-        rest = record[_ARRAYS_BYTE + 1 :]
+        # Views, so that what is behind is not copied with each unit.
+        rest = memoryview(record)[_ARRAYS_BYTE + 1 :]
         for _ in range(record[_ARRAYS_BYTE]):
             count, rest = int.from_bytes(rest[1:3], "big"), rest[3:]
             for _ in range(count):
@@ -42,21 +43,21 @@ class Configuration:
 
     def split(self, packet: bytes) -> list[NalUnit]:
         """The units of a packet, up to one that is cut short."""
-        units = []
-        while packet:
-            unit, packet = _first(packet, self.length_bytes)
+        units, rest = [], memoryview(packet)
+        while rest:
+            unit, rest = _first(rest, self.length_bytes)
             if unit is None:
                 break
             units.append(unit)
         return units
 
 
-def _first(data: bytes, length_bytes: int) -> tuple[NalUnit | None, bytes]:
+def _first(data: memoryview, length_bytes: int) -> tuple[NalUnit | None, memoryview]:
     """The first unit, if it is whole, and what lies behind it."""
     end = length_bytes + int.from_bytes(data[:length_bytes], "big")
     if len(data) < end:
-        return None, b""
+        return None, data[:0]
     try:
-        return NalUnit.parse(data[length_bytes:end]), data[end:]
+        return NalUnit.parse(bytes(data[length_bytes:end])), data[end:]
     except ValueError:
-        return None, b""
+        return None, data[:0]

@@ -158,5 +158,5 @@ def _pulled(sums: FloatArray) -> FloatArray:
     height, width = weight.shape[:2]
     even = np.pad(sums, ((0, height % 2), (0, width % 2), (0, 0)))
     halved = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, 4).sum(axis=(1, 3))
-    coarse = _pulled(halved).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    coarse = smoothed(_pulled(halved).repeat(2, axis=0).repeat(2, axis=1)[:height, :width])
     return np.where(weight > 0, colours, coarse)

@@ -90,7 +90,9 @@ def find_screen(src: UInt8Array, pha: UInt8Array) -> Screen | None:
     of_screen = clear & has_hue
     if not of_screen.any():
         return None
-    colours = grid.filled(sampled, of_screen, step)
+    # Its colours are seen up to the model's edge, too: light changes there as elsewhere.
+    seen = has_hue & (pha[::step, ::step] <= _CLEAR_ALPHA)
+    colours = grid.filled(sampled, seen, step)
     return Screen(
         grid,
         colours,

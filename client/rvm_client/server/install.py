@@ -109,7 +109,7 @@ def embedded_package() -> Path:
         minor = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise ConfigError(
             f"the embedded Triton server has no part for Python {minor} on this machine; "
-            "use Linux on x86-64 with Python 3.10 to 3.12"
+            "use Linux on x86-64 with Python 3.11 or 3.12"
         )
     return package
 

@@ -32,7 +32,7 @@ class Listener:
         while not self._closed:
             try:
                 await asyncio.wait_for(self._news.wait(), _PING_S)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 yield ": still here\n\n"
                 continue
             self._news.clear()

@@ -124,7 +124,7 @@ class Uploads:
                 part = await asyncio.wait_for(anext(iterator), limits.idle_timeout_s)
             except StopAsyncIteration:
                 return
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 silence = f"nothing came for {limits.idle_timeout_s:g} s; go on from there"
                 raise RefusedError(408, silence) from None
             yield part

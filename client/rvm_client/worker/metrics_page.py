@@ -63,8 +63,8 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # Who asked has gone. (Python 3.10 has no sys.exception.)
-        if not isinstance(sys.exc_info()[1], OSError):
+        # Who asked has gone.
+        if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 

@@ -3,6 +3,7 @@
 const FAR_SECONDS = 0.2;
 const NEAR_SECONDS = 0.008;
 const CATCH_UP_SECONDS = 0.5;
+const PATIENCE_MS = 1000;
 
 export class Pair {
   /**
@@ -16,6 +17,8 @@ export class Pair {
     this.fps = fps || 30;
     this.shown = shown;
     this.ended = false;
+    this.lead = new Seeker(leader);
+    this.follow = follower && new Seeker(follower);
     this.leader.addEventListener("ended", () => this.again());
     this.watch();
   }
@@ -29,7 +32,7 @@ export class Pair {
   }
 
   get frame() {
-    return Math.floor(this.leader.currentTime * this.fps + 1e-6);
+    return Math.floor(this.lead.seconds * this.fps + 1e-6);
   }
 
   /** How far the follower is from the leader, in seconds. */
@@ -48,7 +51,7 @@ export class Pair {
   pause() {
     this.leader.pause();
     this.follower?.pause();
-    this.seek(this.leader.currentTime);
+    this.seek(this.lead.seconds);
   }
 
   /** Go to the frame of this moment, to its middle, so that rounding shows no other. */
@@ -56,10 +59,8 @@ export class Pair {
     const frames = Math.max(1, Math.round(this.duration * this.fps));
     const index = Math.min(Math.max(0, Math.floor(seconds * this.fps + 1e-6)), frames - 1);
     const middle = (index + 0.5) / this.fps;
-    put(this.leader, middle);
-    if (this.follower) {
-      put(this.follower, middle + this.offset);
-    }
+    this.lead.to(middle);
+    this.follow?.to(middle + this.offset);
     this.shown(middle);
   }
 
@@ -120,7 +121,33 @@ export class Pair {
   }
 }
 
-function put(video, seconds) {
-  video.playbackRate = 1;
-  video.currentTime = Math.min(seconds, Math.max(0, (video.duration || Infinity) - 0.001));
+/** Seeks one after the other, and leaves out those that are overtaken: many at once stall players. */
+class Seeker {
+  constructor(video) {
+    this.video = video;
+    this.wanted = null;
+    this.begun = 0;
+    video.addEventListener("seeked", () => this.next());
+  }
+
+  /** Where the video is, or is about to be. */
+  get seconds() {
+    return this.wanted ?? this.video.currentTime;
+  }
+
+  to(seconds) {
+    this.video.playbackRate = 1;
+    this.wanted = Math.min(seconds, Math.max(0, (this.video.duration || Infinity) - 0.001));
+    if (!this.video.seeking || performance.now() - this.begun > PATIENCE_MS) {
+      this.next();
+    }
+  }
+
+  next() {
+    if (this.wanted !== null) {
+      this.begun = performance.now();
+      this.video.currentTime = this.wanted;
+      this.wanted = null;
+    }
+  }
 }

@@ -118,7 +118,7 @@ export class Stage {
     const count = () => thing.frames || Math.max(1, Math.round(pair.duration * pair.fps));
     follower?.addEventListener("loadedmetadata", () => {
       if (!pair.playing || pair.offset) {
-        pair.seek(leader.currentTime);
+        pair.seek(pair.lead.seconds);
       }
     });
     leader.addEventListener("loadedmetadata", () => {

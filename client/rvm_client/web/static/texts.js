@@ -191,7 +191,13 @@ export const T = {
     finished: (index) => `Result ${index} is done.`,
     failedAloud: (index, error) => `Result ${index} failed: ${error}`,
     expires: (time) => `The files are deleted at ${time}.`,
-    roles: { matte: "matte", preview: "picture" },
+    roles: {
+      matte: "matte",
+      preview: "picture",
+      hevc: "HEVC for Safari",
+      poster: "poster",
+      page: "the HTML",
+    },
   },
 
   login: {
