@@ -313,7 +313,7 @@ BAD_INPUTS = {
         2,
         "downsample ratio is nan",
     ),
-    "unknown format": (["clip.mp4", "-o", "out.gif"], 2, "out.gif says no format"),
+    "unknown format": (["clip.mp4", "-o", "out.bmp"], 2, "out.bmp says no format"),
     "wrong suffix": (
         ["clip.mp4", "-o", "out.mp4", "--output-type", "alpha"],
         2,

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_no_job_is_lost(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--pause-s", "4"]
+    command = [sys.executable, "-m", "tests.soak", "--minutes", "0.2", "--pause-s", "8"]
     run = subprocess.run(
         command,
         cwd=ROOT,

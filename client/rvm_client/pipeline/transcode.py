@@ -29,6 +29,7 @@ def transcode(
     """
     with naming_want_of_memory(), ExitStack() as stack:
         opener = opener or OpensHere()
+        options = options.unfolded(target)
         reader = stack.enter_context(opener.video(source, options, limits, keeps_alpha=True))
         sound = open_sound(stack, opener, source, options, reader.info, [])
         writer = stack.enter_context(

@@ -70,7 +70,8 @@ def test_a_file_without_timestamps_or_index(tmp_path: Path) -> None:
     frames, tick = [index_frame(i) for i in range(60)], Fraction(1, 25)
     clip = write_clip(tmp_path / "clip.h264", frames, time_base=tick, rate=1 / tick)
     indices, times = read(clip, MatteOptions(start_seconds=1, end_seconds=2))
-    assert indices == {Role.WARM_UP: list(range(10, 25)), Role.FRAMES: list(range(25, 50))}
+    assert indices[Role.WARM_UP] == list(range(10, 25))
+    assert indices[Role.FRAMES] == list(range(25, 50))
     assert times == [i * tick for i in range(25)]
 
 
@@ -82,7 +83,8 @@ def test_without_warm_start_no_frame_leads(clip: Path) -> None:
 
 def test_an_end_alone_leaves_the_clock_as_it_is(clip: Path) -> None:
     indices, times = read(clip, MatteOptions(end_seconds=0.5))
-    assert indices == {Role.FRAMES: list(range(15)), Role.WARM_UP: []}
+    assert indices[Role.FRAMES] == list(range(15))
+    assert indices[Role.WARM_UP] == []
     with VideoReader(clip) as whole:
         assert times[0] == whole.info.first_pts * whole.info.time_base
 
