@@ -296,7 +296,7 @@ export const T = {
     matte: { label: "Matte, black and white", plays: "An MP4 that plays everywhere; for compositing." },
     foreground_and_matte: { label: "Colour and matte", plays: "Two MP4 files that play everywhere." },
     png_sequence: { label: "PNG pictures, transparent", plays: "A zip for picture and video editors." },
-    alpha_hevc: { label: "HEVC, transparent", plays: "Safari, iPhone, iPad and Mac." },
+    alpha_hevc: { label: "HEVC, transparent", plays: "Meant for Safari, iPhone, iPad and Mac. Not yet tried on one." },
     alpha_stacked: {
       label: "Stacked MP4",
       plays: "Any browser, drawn transparent by a small script.",
