@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.support.clips import alpha_plane, read_frames, to_rgb, write_clip
 from tests.support.gateway import Gateway, serving
 from tests.support.web_page import RunningPage, Visitor, page_options
@@ -116,6 +117,31 @@ def test_several_formats_of_one_inference(
     assert estimate["seconds"] > 0
     assert estimate["bytes"] == pytest.approx(sum(f["bytes"] for f in job["files"]), rel=0.01)
     assert "like this one" in estimate["based_on"]
+
+
+def test_the_set_for_a_page_names_its_files_as_they_are_downloaded(
+    ready: tuple[Visitor, dict[str, Any]], tmp_path: Path
+) -> None:
+    visitor, video = ready
+    fields = {"end_seconds": 0.3, "background": "#ff0000"}
+    job = job_of(visitor, video, output_types=["auto_web", "alpha", "greenscreen"], fields=fields)
+    assert job["state"] == "done", job
+    found = [f for f in job["files"] if f["output_type"] == "auto_web"]
+    names = {file["role"]: file["name"] for file in found}
+    assert names == {
+        "output": "me-auto_web.webm",
+        "hevc": "me-auto_web.mov",
+        "poster": "me-auto_web.webp",
+        "page": "me-auto_web.html",
+    }
+    assert [f["output_type"] for f in job["files"]].count("alpha") == 1
+    files = {file["role"]: fetched(visitor, file["url"], tmp_path) for file in found}
+    page = files.pop("page").read_text()
+    assert all(f'"{name}"' in page for role, name in names.items() if role != "page")
+    with Image.open(files.pop("poster")) as poster:
+        assert poster.mode == "RGBA"
+    counts = {role: len(list(read_frames(path))) for role, path in files.items()}
+    assert counts == {"output": 9, "hevc": 9}
 
 
 def _until(

@@ -64,7 +64,10 @@ def _command(job: Job, wish: Wish, video: Video) -> list[str]:
     if options.model != _USUAL["model"]:
         words += ["--model", options.model]
     words += ["--no-audio"] * (not options.audio) + ["--no-warm-start"] * (not options.warm_start)
-    words += _same_named(wish.input_of(kind))
+    given = wish.input_of(kind)
+    if "subject" in given:
+        given["subject"] = options.refinements.subject.text
+    words += _same_named(given)
     if job.background is not None:
         words += ["--background", job.background]
     elif wish.background_id is not None and kind.facts.takes_background:

@@ -69,9 +69,9 @@ class JobRoutes:
     async def estimate(self, request: Request) -> Response:
         """How long a job would take, and how large its files would be."""
         video, wish, given = await self._wish(request)
-        made = {*wish.output_types, look_type(look_kind(given))}
+        made = {*wish.parts, look_type(look_kind(given))}
         options, measures = wish.options(Path()), self._house.measures
-        return JSONResponse(estimate(video, options, wish.output_types, made, measures))
+        return JSONResponse(estimate(video, options, wish.parts, made, measures))
 
     async def describe(self, request: Request) -> Response:
         """The same job for other programs."""

@@ -20,6 +20,7 @@ from rvm_client.web.records import Job, Look, MadeFile, Video
 from rvm_client.web.shop import Shop
 from rvm_client.web.sources import preview_bounds, write_before
 from rvm_client.web.wishes import Wish, look_type, parse_wish
+from rvm_client.web_video import WebVideo
 
 _PREVIEW_SIDE_PIXELS = 256
 _TELL_S = 0.2
@@ -70,7 +71,7 @@ def do_job(job: Job, video: Video, shop: Shop, cancelled: threading.Event) -> di
         shop.book.change_job(job.id, kept=False, doing="matting")
         result = matte_video(
             source,
-            _target(folder, job, wish.output_types[0]),
+            _target(folder, job, wish.parts[0]),
             model,
             options,
             tools.limits,
@@ -89,10 +90,13 @@ def do_job(job: Job, video: Video, shop: Shop, cancelled: threading.Event) -> di
 
 
 def _options(job: Job, wish: Wish, folder: Path) -> MatteOptions:
-    kinds = list(wish.output_types)
+    kinds = list(wish.parts)
     if look_type(job.look_kind) not in kinds:
         kinds.append(look_type(job.look_kind))
-    return wish.options(folder, [Also(kind, _target(folder, job, kind)) for kind in kinds[1:]])
+    options = wish.options(folder, [Also(kind, _target(folder, job, kind)) for kind in kinds[1:]])
+    if not wish.has_set:
+        return options
+    return replace(options, poster=_set_file(folder, job, FileRole.POSTER))
 
 
 def _before(job: Job, options: MatteOptions) -> str | None:
@@ -103,6 +107,12 @@ def _before(job: Job, options: MatteOptions) -> str | None:
 
 def _target(folder: Path, job: Job, kind: OutputType) -> Path:
     return folder / f"{job.id}-{kind.value}{kind.suffix}"
+
+
+def _set_file(folder: Path, job: Job, role: FileRole) -> Path:
+    """What the set has beside its videos."""
+    kind = OutputType.AUTO_WEB
+    return folder / f"{job.id}-{kind.value}{kind.ending(role)}"
 
 
 def _fetched_background(
@@ -123,6 +133,8 @@ def _changes(
     job: Job, video: Video, wish: Wish, result: MatteResult, before: str | None
 ) -> dict[str, Any]:
     made = {result.output_type: result.files, **result.also}
+    if wish.has_set:
+        made[OutputType.AUTO_WEB] = _set_of(job, made, result, video.name)
     look = Look(kind=job.look_kind, source_file=before)
     look_file = made[look_type(job.look_kind)][FileRole.OUTPUT].name
     return {
@@ -138,6 +150,28 @@ def _changes(
         "frames_expected": result.frames,
         "fps": round(result.frames / result.processing_seconds, 2),
     }
+
+
+def _set_of(
+    job: Job, made: Mapping[OutputType, Mapping[FileRole, Path]], result: MatteResult, name: str
+) -> dict[FileRole, Path]:
+    """The files of the set. Its page names them as they are called once they are downloaded."""
+    kind = OutputType.AUTO_WEB
+    names = {role: _name_of(kind, role, name) for role in kind.facts.roles}
+    page = _set_file(result.path.parent, job, FileRole.PAGE)
+    element = WebVideo.beside(names, result.width_pixels, result.height_pixels)
+    page.write_text(element.page(Path(name).stem), encoding="utf-8")
+    return {
+        FileRole.OUTPUT: made[OutputType.ALPHA][FileRole.OUTPUT],
+        FileRole.HEVC: made[OutputType.ALPHA_HEVC][FileRole.OUTPUT],
+        FileRole.POSTER: result.files[FileRole.POSTER],
+        FileRole.PAGE: page,
+    }
+
+
+def _name_of(kind: OutputType, role: FileRole, name: str) -> str:
+    """What a file is called for whoever downloads it."""
+    return f"{Path(name).stem or 'video'}-{kind.value}{kind.ending(role)}"
 
 
 def _done(look: Look, result: MatteResult, file: str) -> Look:
@@ -181,12 +215,11 @@ class _Teller:
 def _made(
     kind: OutputType, files: Mapping[FileRole, Path], result: MatteResult, name: str
 ) -> list[MadeFile]:
-    stem = Path(name).stem or "video"
     return [
         MadeFile(
             output_type=kind.value,
             role=role.value,
-            name=f"{stem}-{kind.value}{kind.ending(role)}",
+            name=_name_of(kind, role, name),
             file=path.name,
             bytes=path.stat().st_size,
             content_type=kind.content_type(role),
@@ -194,4 +227,6 @@ def _made(
             height=result.height_pixels,
         )
         for role, path in files.items()
+        # The poster of a set comes with the file beside which it was made.
+        if role in kind.facts.roles
     ]

@@ -16,7 +16,6 @@ from rvm_client.web.bodies import read_json
 from rvm_client.web.events import Listener
 from rvm_client.web.house import House
 from rvm_client.web.refusals import RefusedError, not_found
-from rvm_client.web.wishes import TYPES
 
 STATIC = Path(__file__).parent / "static"
 
@@ -66,7 +65,7 @@ class PageRoutes:
             },
             "keep_seconds": options.keep_seconds,
             "fields": list(Job.model_fields),
-            "output_types": [_described(kind) for kind in TYPES],
+            "output_types": [_described(kind) for kind in OutputType],
             "models": house.workshop.workplace.machine.models,
         })  # fmt: skip
 

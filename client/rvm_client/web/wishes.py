@@ -20,8 +20,8 @@ _LOOK_TYPES: dict[LookKind, OutputType] = {
     "webm": OutputType.ALPHA,
     "stacked": OutputType.ALPHA_STACKED,
 }
-# A set is of other types, and its files name each other: here each is asked for by its own.
-TYPES = tuple(kind for kind in OutputType if kind is not OutputType.AUTO_WEB)
+# Of what a set consists that can be asked for on its own, too.
+_PARTS = {OutputType.AUTO_WEB: (OutputType.ALPHA, OutputType.ALPHA_HEVC)}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,17 @@ class Wish:
     """The first is the one that all fields are for."""
     background_id: str | None
     """What was uploaded to stand behind the person."""
+
+    @property
+    def has_set(self) -> bool:
+        """Whether the set for a page is among the types."""
+        return OutputType.AUTO_WEB in self.output_types
+
+    @property
+    def parts(self) -> tuple[OutputType, ...]:
+        """The types that are encoded: each once, those of a set in its place."""
+        kinds = (part for kind in self.output_types for part in _PARTS.get(kind, (kind,)))
+        return tuple(dict.fromkeys(kinds))
 
     @property
     def background_url(self) -> str | None:
@@ -62,12 +73,12 @@ class Wish:
         return parse_job(self.input_of(kind))
 
     def options(self, folder: Path, also: Sequence[Also] = ()) -> MatteOptions:
-        """Those of the first type, with files in `folder`, and of what is made beside.
+        """Those of the first part, with files in `folder`, and of what is made beside.
 
         Raises:
             UsageError: they do not go together.
         """
-        options = self.job_of(self.output_types[0]).matte_options(folder)
+        options = self.job_of(self.parts[0]).matte_options(folder)
         if self.background_id is not None:
             behind = folder / background_name(self.background_id)
             options = replace(options, background=behind)
@@ -109,9 +120,9 @@ def _parse_types(names: object) -> list[OutputType]:
         raise UsageError("output_types must be a list with at least one type of output")
     types: list[OutputType] = []
     for name in names:
-        kind = next((kind for kind in TYPES if kind.value == name), None)
+        kind = next((kind for kind in OutputType if kind.value == name), None)
         if kind is None:
-            known = ", ".join(kind.value for kind in TYPES)
+            known = ", ".join(kind.value for kind in OutputType)
             raise UsageError(f"output_types has {str(name)[:40]!r}; it may have {known}")
         types.append(kind)
     if len(set(types)) < len(types):

@@ -42,7 +42,6 @@ VIDEO = Video(
         ({}, "alpha", "must be a list"),
         ({}, ["alpha", "alpha"], "twice"),
         ({}, ["mp3"], "'mp3'"),
-        ({}, ["auto_web"], "'auto_web'"),
         ([], ["alpha"], "must be an object"),
         ({"speed": "warp"}, ["alpha"], "speed is 'warp'"),
         ({"nonsense": 1}, ["alpha"], "no field 'nonsense'"),
@@ -62,6 +61,12 @@ def test_refused(fields: Any, types: Any, words: str) -> None:
         parse_wish(fields, types)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_the_set_is_made_of_types_that_are_encoded_once() -> None:
+    wish = parse_wish({"background": "red"}, ["alpha", "auto_web", "greenscreen"])
+    assert wish.parts == (OutputType.GREENSCREEN, OutputType.ALPHA, OutputType.ALPHA_HEVC)
+    assert parse_wish({}, ["auto_web"]).options(Path()).output_type is OutputType.ALPHA
 
 
 def test_what_goes_with_one_of_several_types() -> None:
