@@ -225,7 +225,7 @@ def test_a_lost_server_is_waited_for(triton_url: str) -> None:
 def test_a_busy_server_drops_the_frame(triton_url: str) -> None:
     busy = (grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
     gateway = Gateway(triton_url, [busy] * 3)
-    with serving(gateway) as url, live(url, "--size", "160x96", "--seconds", 1.5) as it:
+    with serving(gateway) as url, live(url, "--size", "160x96", "--seconds", 3) as it:
         out, err = it.process.communicate(timeout=60)
     assert (it.process.returncode, err.count("error")) == (0, 0)
     matted = int(out.split(" matted")[0].rpartition(" ")[2])

@@ -183,7 +183,13 @@ def test_what_was_guessed_wrong_is_made_again_from_the_true_state(
     assert (line["segments"], line["segments_made_again"]) == (4, 3)
     made = Path(line["output"])
     assert times(made) == times(alone)
+    assert alphas(made) == alphas(alone)
     assert list(map(bytes, packets(made, "video"))) == list(map(bytes, packets(alone, "video")))
+
+
+def alphas(path: Path) -> list[float]:
+    """The mean alpha of each frame."""
+    return [round(float(alpha_plane(frame).mean()), 2) for frame in read_frames(path)]
 
 
 def test_a_killed_run_is_gone_on_with(

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from rvm_client.frames import MatteChunk, SourceChunk
+from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel, shared_region
 from rvm_client.pixels import UInt8Array
 from rvm_client.stopwatch import Stopwatch
@@ -73,6 +74,24 @@ def test_shared_memory_gives_what_messages_give(
         assert ours.pts == theirs.pts
         assert np.array_equal(ours.pha, theirs.pha)
         assert np.array_equal(ours.fgr, theirs.fgr)
+
+
+def test_what_is_not_written_takes_no_place_of_what_is(
+    portrait: UInt8Array, triton_url: str
+) -> None:
+    """Mattes that wait for the encoder stay as they are, however many frames only show a state."""
+    first, *others = chunks_of(portrait[:10], 2)
+    with (
+        MattingModel(triton_url) as model,
+        model.session(0.5, whole_shape(portrait, 2)) as session,
+    ):
+        matte = session.matte(session.stage(first))
+        fgr, pha = matte.fgr.copy(), matte.pha.copy()
+        for role in (Role.WARM_UP, Role.AFTER):
+            for chunk in others:
+                session.matte(session.stage(replace(chunk, role=role)))
+        assert np.array_equal(matte.fgr, fgr)
+        assert np.array_equal(matte.pha, pha)
 
 
 def test_odd_sizes_and_ratios_fit(triton_url: str) -> None:

@@ -190,10 +190,10 @@ class ChunkSession(Closing):
 
     def taken(self, answer: triton.InferResult, chunk: SourceChunk) -> MatteChunk:
         """The mattes of an answer, whose states the next request carries."""
-        is_warm_up = chunk.role is Role.WARM_UP
-        if is_warm_up:
+        if chunk.role is Role.WARM_UP:
             self.warm_up_frames += len(chunk.pts)
-        fgr, pha = self._transport.take(answer, chunk.src, keep=not is_warm_up)
+        # What is not written does not take the place of what still is to be.
+        fgr, pha = self._transport.take(answer, chunk.src, keep=chunk.role is Role.FRAMES)
         return MatteChunk(fgr=fgr, pha=pha, pts=chunk.pts)
 
     def recover(self, lost: ServerLostError) -> None:
