@@ -351,6 +351,32 @@ def test_stop_leaves_nothing_and_may_be_called_again(echo_options: ServerOptions
     assert server.poll() == 0
 
 
+@pytest.mark.parametrize(("deaths", "starts"), [(1, True), (2, False)])
+def test_a_server_that_dies_silently_is_started_once_more(
+    stub_options: ServerOptions, tmp_path: Path, deaths: int, starts: bool
+) -> None:
+    assert stub_options.tritonserver is not None
+    binary = stub_triton.install(tmp_path / "stub")
+    count = tmp_path / "count"
+    code = binary.read_text().replace(
+        "def serve(",
+        f"def die(count=Path({str(count)!r})):\n"
+        "    with count.open('ab') as log:\n"
+        "        log.write(b'x')\n"
+        f"    if count.stat().st_size <= {deaths}:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n\n\ndef serve(",
+    )
+    binary.write_text(code.replace("    serve(options)\n", "    die()\n    serve(options)\n"))
+    options = replace(stub_options, tritonserver=binary)
+    if starts:
+        with TritonServer.start(options) as server:
+            assert server.poll() is None
+    else:
+        with pytest.raises(ServerStartError, match="its log names no cause"):
+            TritonServer.start(options)
+    assert count.stat().st_size == 2
+
+
 def test_an_exception_in_the_block_stops_the_server(stub_options: ServerOptions) -> None:
     with pytest.raises(ZeroDivisionError), TritonServer.start(stub_options) as server:
         _ = 1 / 0

@@ -48,6 +48,7 @@ CAUSES = (
     (r"Poll failed for model directory '[^']+': ([^\n]+)", "the model repository is wrong: {0}"),
     (r"error: (creating server: [^\n]+|[^\n]*[Ff]ailed[^\n]+)", "{0}"),
 )
+NO_CAUSE = "its log names no cause"
 ERROR_LINE = re.compile(r"^[EF]\d{4} |[Ee]rror|[Ff]ailed|Traceback")
 # "I1124 17:26:34.550341 22053 model_lifecycle.cc:472] "loading: rvm_mobilenetv3:1""
 LOADING = re.compile(r'^I\d{4} ([\d:.]+) .*"(?:loading: |successfully loaded )', re.MULTILINE)
@@ -73,7 +74,7 @@ def explain(log: str) -> str:
     errors = [line.strip() for line in log.splitlines() if ERROR_LINE.search(line)]
     errors = [line for line in errors if not HARMLESS.search(line)]
     if not errors:
-        return "its log names no cause"
+        return NO_CAUSE
     return shorten("its last errors are: " + " | ".join(errors[-TAIL_LINES:]))
 
 

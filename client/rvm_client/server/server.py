@@ -31,6 +31,7 @@ from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
 from rvm_client.server.log import (
+    NO_CAUSE,
     LogFollower,
     explain,
     is_port_conflict,
@@ -106,11 +107,18 @@ class TritonServer(Closing):
         check_ports(options)
         warn_of_strangers(options)
         install = find_triton(options.tritonserver, options.cache_dir)
-        for _ in range(START_ATTEMPTS - 1):
-            # Another program may take a free port before the server does.
-            with contextlib.suppress(PortTakenError):
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
                 return cls._start_once(options, install, is_abandoned)
-        return cls._start_once(options, install, is_abandoned)
+            except PortTakenError:
+                # Another program may take a free port before the server does.
+                if attempt == START_ATTEMPTS:
+                    raise
+            except EndedSilentlyError:
+                if attempt > 1:
+                    raise
 
     @classmethod
     def _start_once(
@@ -264,8 +272,13 @@ class TritonServer(Closing):
 
     def _start_error(self) -> ServerStartError:
         log = read_tail(self._log)
-        error = PortTakenError if is_port_conflict(log) else ServerStartError
-        return error(f"the Triton server did not start: {explain(log)}")
+        reason = explain(log)
+        error = ServerStartError
+        if is_port_conflict(log):
+            error = PortTakenError
+        elif reason == NO_CAUSE:
+            error = EndedSilentlyError
+        return error(f"the Triton server did not start: {reason}")
 
     def _order(self, word: str) -> None:
         assert self._guard.stdin is not None
@@ -316,6 +329,10 @@ def _allow_descriptors() -> None:
 
 class PortTakenError(ServerStartError):
     """Another program has one of the server's ports."""
+
+
+class EndedSilentlyError(ServerStartError):
+    """It ended and said nothing: it was killed, or crashed, which another try may not do."""
 
 
 def kill_group(group: int) -> None:
