@@ -186,6 +186,9 @@ def say_once(sentence: str) -> None:
     _LOG.warning(printable(sentence))
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Signalled(KeyboardInterrupt):
     """What Ctrl-C raises, under a name of its own, with the signal's number.
 
@@ -208,6 +211,30 @@ def stop_on_signals() -> None:
         signal.signal(number, _raise)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _raise)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let what `stop_on_signals` raises wait for the end of the block.
+
+    Modules that are written in C lose what is raised while they import others, and break. For the
+    main thread.
+    """
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+
+    ours = [number for number in _STOPPING if signal.getsignal(number) is _raise]
+    for number in ours:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, _raise)
+    if held:
+        raise Signalled(held[0])
 
 
 def _raise(number: int, _frame: FrameType | None) -> NoReturn:

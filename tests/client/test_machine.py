@@ -95,3 +95,27 @@ def test_the_age_of_a_process_counts_from_its_start() -> None:
     age_s = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     # The kernel counts a process's start in ticks of 10 ms.
     assert 0.3 < age_s < time.monotonic() - started_s + 0.02
+
+
+_HELD = """
+import os, signal
+from rvm_client.machine import Signalled, signals_held, stop_on_signals
+stop_on_signals()
+done = False
+try:
+    with signals_held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done = True
+    print("not raised")
+except Signalled as exc:
+    print(exc.number, done)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except Signalled as exc:
+    print(exc.number)
+"""
+
+
+def test_a_signal_waits_for_the_end_of_a_block() -> None:
+    run = subprocess.run([sys.executable, "-c", _HELD], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == [str(int(signal.SIGTERM)), "True", str(int(signal.SIGINT))]

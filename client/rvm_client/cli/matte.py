@@ -16,7 +16,12 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options, output_type_of
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
-from rvm_client.machine import naming_want_of_memory, share_one_heap, stop_on_signals
+from rvm_client.machine import (
+    naming_want_of_memory,
+    share_one_heap,
+    signals_held,
+    stop_on_signals,
+)
 from rvm_client.server import ServerOptions, StartingServer
 
 if TYPE_CHECKING:
@@ -69,7 +74,8 @@ def matte(
                 own = replace(ServerOptions.configured(settings), exit_timeout_s=0)
                 server = stack.enter_context(StartingServer(own))
             # PyAV, gRPC and the rest take a good part of the time that a server needs to start.
-            from rvm_client.cli.run import CliJob, do_job
+            with signals_held():
+                from rvm_client.cli.run import CliJob, do_job
 
             url = behind if isinstance(behind, str) else None
             job = CliJob(source, output, options, url, contact_sheet)

@@ -22,7 +22,12 @@ from pathlib import Path
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError, StoppedError
-from rvm_client.machine import keep_memory_private, share_one_heap, stop_on_signals
+from rvm_client.machine import (
+    keep_memory_private,
+    share_one_heap,
+    signals_held,
+    stop_on_signals,
+)
 from rvm_client.owned import sweep
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
 from rvm_client.worker.cold_start import ColdStart
@@ -57,7 +62,8 @@ def _run(settings: Settings, cold_start: ColdStart) -> int:
             _warn_of_small_shared_memory(settings)
             starting = stack.enter_context(StartingServer(_server_options(settings)))
         # RunPod's SDK, PyAV and gRPC take seconds to import: meanwhile the server starts.
-        from rvm_client.worker.begin import take_jobs
+        with signals_held():
+            from rvm_client.worker.begin import take_jobs
 
         return take_jobs(settings, starting, cold_start)
 
