@@ -12,6 +12,7 @@ import numpy as np
 
 from rvm_client.errors import JoinError
 from rvm_client.pipeline import Alphas, SegmentMade, edges_path, load_segment
+from rvm_client.pixels import UInt8Array
 from rvm_client.split.plan import SplitPlan
 
 # Of each frame that is compared.
@@ -127,15 +128,18 @@ def are_alike(a: Alphas, b: Alphas) -> bool:
     """Whether the alphas of the same frames are within the tolerance, each of them.
 
     Their mean difference is at most 1/1000 of the full range, and at most 0.5 % of the pixels
-    differ by more than 8 levels.
+    differ by more than 8 levels. Where there is nothing to compare, they are not.
     """
-    for one, other in zip(a.pha, b.pha, strict=False):
-        apart = np.abs(one.astype(np.int16) - other)
-        if apart.mean() > LARGEST_MEAN_DIFFERENCE:
-            return False
-        if (apart > _APART_LEVELS).mean() > LARGEST_SHARE_APART:
-            return False
-    return True
+    pairs = list(zip(a.pha, b.pha, strict=False))
+    return bool(pairs) and all(_is_alike(one, other) for one, other in pairs)
+
+
+def _is_alike(one: UInt8Array, other: UInt8Array) -> bool:
+    apart = np.abs(one.astype(np.int16) - other)
+    return bool(
+        apart.mean() <= LARGEST_MEAN_DIFFERENCE
+        and (apart > _APART_LEVELS).mean() <= LARGEST_SHARE_APART
+    )
 
 
 def _check_times(before: SegmentMade, made: SegmentMade) -> None:

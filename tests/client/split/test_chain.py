@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rvm_client.errors import JoinError
-from rvm_client.pipeline import edges_path
-from rvm_client.split import Chain, Joint, SplitPlan, Task
+from rvm_client.pipeline import Alphas, edges_path
+from rvm_client.split import Chain, Joint, SplitPlan, Task, are_alike
 
 
 def plan(segments: int) -> SplitPlan:
@@ -131,3 +131,28 @@ def test_segments_that_disagree_on_times_are_not_joined(tmp_path: Path) -> None:
     maker.make(Task(0))
     with pytest.raises(JoinError, match="cannot be found again"):
         maker.make(Task(1))
+
+
+def alphas(*levels: int) -> Alphas:
+    """Frames of 100x100 pixels, each of one level."""
+    pha = np.stack([np.full((100, 100), level, np.uint8) for level in levels])
+    return Alphas(tuple(range(len(levels))), pha)
+
+
+def test_each_frame_has_to_be_within_the_tolerance() -> None:
+    still = alphas(100, 100, 100)
+    assert are_alike(still, alphas(100, 100, 100))
+    # One level everywhere is more than 1/1000 of the full range.
+    assert not are_alike(still, alphas(100, 100, 101))
+    some = alphas(100, 100, 100)
+    some.pha[1, 0, :24] = 109
+    assert are_alike(still, some)
+    # Nine levels in 51 of 10,000 pixels: the mean is small, the share is not.
+    some.pha[1, 0, :51] = 109
+    assert not are_alike(still, some)
+
+
+def test_where_there_is_nothing_to_compare_nothing_is_alike() -> None:
+    """The one before saw a cut there, which this one did not."""
+    nothing = Alphas((0, 1), np.empty((0, 100, 100), np.uint8))
+    assert not are_alike(nothing, alphas(100, 100))
