@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.support.commands import invoke
 from tests.support.repositories import without_warm_up
+from tests.support.servers import shared_server
 
 from rvm_client.server import ServerOptions, TritonServer
 from rvm_export.cli import main as rvm_export
@@ -139,7 +140,7 @@ def backend_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def triton_server(model_repository: Path, backend_cache: Path) -> Iterator[TritonServer]:
     """A running server of the real model, for tests that leave it running."""
     options = ServerOptions(model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
-    with TritonServer.start(options) as server:
+    with shared_server(options) as server:
         yield server
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.echo_model import write_repository
+from tests.support.servers import shared_server
 
 from rvm_client.server import ServerOptions, TritonServer
 
@@ -26,7 +27,7 @@ def echo_options(echo_repository: Path, backend_cache: Path) -> ServerOptions:
 @pytest.fixture(scope="session")
 def echo_server(echo_options: ServerOptions) -> Iterator[TritonServer]:
     """A running server of `EchoModel`, for tests that leave it running."""
-    with TritonServer.start(replace(echo_options, exit_timeout_s=0)) as server:
+    with shared_server(replace(echo_options, exit_timeout_s=0)) as server:
         yield server
 
 

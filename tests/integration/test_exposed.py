@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.http as triton_http
+from tests.support.servers import shared_server
 from tritonclient.utils import InferenceServerException
 
 from rvm_client.frames import SourceChunk
@@ -19,7 +20,7 @@ from rvm_client.server import ServerOptions, TritonServer
 
 @pytest.fixture(scope="module")
 def exposed(echo_options: ServerOptions) -> Iterator[TritonServer]:
-    with TritonServer.start(replace(echo_options, host="0.0.0.0", exit_timeout_s=0)) as server:
+    with shared_server(replace(echo_options, host="0.0.0.0", exit_timeout_s=0)) as server:
         yield server
 
 
@@ -69,7 +70,7 @@ def test_who_has_no_key_sends_messages(
 
 
 def test_the_key_is_its_user_s_alone_and_goes_with_the_server(echo_options: ServerOptions) -> None:
-    with TritonServer.start(replace(echo_options, host="0.0.0.0", exit_timeout_s=0)) as server:
+    with shared_server(replace(echo_options, host="0.0.0.0", exit_timeout_s=0)) as server:
         (file,) = Path(tempfile.gettempdir()).glob(f"rvm-triton-*/{server.ports.grpc}.key")
         assert file.stat().st_mode & 0o777 == 0o600
     assert not file.exists()

@@ -21,6 +21,7 @@ from tests.support.clips import (
     write_clip,
     write_frames,
 )
+from tests.support.servers import shared_server
 from tritonclient.grpc import model_config_pb2
 
 from rvm_client.errors import ServerError
@@ -60,7 +61,7 @@ def both_url(yuv_model_repository: Path, backend_cache: Path) -> Iterator[str]:
     options = ServerOptions(
         yuv_model_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0
     )
-    with TritonServer.start(options) as server:
+    with shared_server(options) as server:
         yield server.grpc_url
 
 

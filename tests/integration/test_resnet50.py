@@ -18,6 +18,7 @@ import torch
 from tests.support.clip_server import ClipServer
 from tests.support.clips import write_clip
 from tests.support.commands import invoke
+from tests.support.servers import shared_server
 
 from rvm_client import AsyncMattingSession, MattingSession
 from rvm_client.cli.matte import matte
@@ -27,7 +28,7 @@ from rvm_client.errors import NotServedError, UsageError
 from rvm_client.job import parse_job
 from rvm_client.matte import MattingModel
 from rvm_client.options import Limits
-from rvm_client.server import ServerOptions, TritonServer
+from rvm_client.server import ServerOptions
 from rvm_client.upload import choose_store
 from rvm_client.worker.run import JobContext, JobReport, run_job
 from rvm_export.verify.goldens import CASES, INT8_CASES, RESNET50_SEED
@@ -45,7 +46,7 @@ def url(both_variants_repository: Path, backend_cache: Path) -> Iterator[str]:
     options = ServerOptions(
         both_variants_repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0
     )
-    with TritonServer.start(options) as server:
+    with shared_server(options) as server:
         yield server.grpc_url
 
 

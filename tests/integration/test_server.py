@@ -442,6 +442,15 @@ def test_a_killed_server_is_noticed(stub_options: ServerOptions, victim: str) ->
     assert not leftovers(server.name, server.pid)
 
 
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_says_where_it_was(echo_options: ServerOptions, number: signal.Signals) -> None:
+    with TritonServer.start(echo_options) as server:
+        os.kill(server.pid, number)
+        assert server.wait(GONE_WITHIN_S) == 128 + number
+        with pytest.raises(ServerError, match=rf"it crashed by {number.name}; its stack: .*libc"):
+            server.check_alive()
+
+
 def test_our_own_death_leaves_nothing(echo_options: ServerOptions) -> None:
     code = serve_code(*FREE_PORTS)
     with running_command(code, echo_options) as process:

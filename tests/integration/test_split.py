@@ -19,6 +19,7 @@ from click.testing import Result
 from tests.support.clips import alpha_plane, read_frames, to_rgb, write_clip
 from tests.support.commands import invoke
 from tests.support.echo_model import CountingModel, write_repository
+from tests.support.servers import shared_server
 from tests.support.sound import Track, write_sound_clip
 
 from rvm_client.cli.batch import batch
@@ -43,7 +44,7 @@ def counting_server(
     """Its model never forgets a frame, so that no guess of a state is right."""
     repository = write_repository(tmp_path_factory.mktemp("counts") / "models", CountingModel())
     options = ServerOptions(repository, cache_dir=backend_cache, threads=1, exit_timeout_s=0)
-    with TritonServer.start(options) as server:
+    with shared_server(options) as server:
         yield server
 
 

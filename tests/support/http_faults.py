@@ -239,12 +239,14 @@ def lost() -> Answer:
 class FaultyServer(Closing):
     """Serves on 127.0.0.1 until it is closed; with `tls`, over https.
 
-    `requests` has all of them in the order of their arrival, and `arrived` is set by each.
+    `requests` has all of them in the order of their arrival. `arrived` is set by each, `answered`
+    when the work on one is done.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.arrived = threading.Event()
+        self.answered = threading.Event()
         self.stopping = threading.Event()
         self.working = threading.Lock()
         self._answers: list[Answer] = [usual()]
@@ -273,6 +275,7 @@ class FaultyServer(Closing):
             answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         self.arrived.set()
         answer(exchange)
+        self.answered.set()
 
     @property
     def port(self) -> int:

@@ -1,7 +1,9 @@
 """What the tests of all stores share."""
 
+import math
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,8 +31,10 @@ def assert_stops_while_it_waits(store: Store, request: UploadRequest, server: Fa
     """An upload whose first request fails is stopped during the wait for the second."""
     cancelled = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        uploading = pool.submit(store.upload, request, cancelled=cancelled)
-        assert server.arrived.wait(30)
+        uploading = pool.submit(store.upload, request, cancelled=cancelled, timeout_s=math.inf)
+        assert server.answered.wait(30)
+        # It reads the answer meanwhile. With less, it might be stopped in the request.
+        time.sleep(0.2)
         cancelled.set()
         with pytest.raises(StoppedError):
             uploading.result(30)

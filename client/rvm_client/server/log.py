@@ -1,6 +1,7 @@
 """Turns Triton's log into one sentence that a user can act on."""
 
 import re
+import signal
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,6 +50,12 @@ CAUSES = (
     (r"error: (creating server: [^\n]+|[^\n]*[Ff]ailed[^\n]+)", "{0}"),
 )
 NO_CAUSE = "its log names no cause"
+# A crash, not a signal that ends it in order. Before it, what C++ says of an exception that nobody
+# caught; after it the stack, a line each: where, in which file.
+CRASH = re.compile(
+    r"(?:what\(\): +([^\n]+)\n)?Signal \((4|6|7|8|11)\) received\.((?:\n *\d+# [^\n]+)*)"
+)
+FRAME = re.compile(r"^ *\d+# (.+?)(?: in \S*?([^/\s]+))?$", re.MULTILINE)
 ERROR_LINE = re.compile(r"^[EF]\d{4} |[Ee]rror|[Ff]ailed|Traceback")
 # "I1124 17:26:34.550341 22053 model_lifecycle.cc:472] "loading: rvm_mobilenetv3:1""
 LOADING = re.compile(r'^I\d{4} ([\d:.]+) .*"(?:loading: |successfully loaded )', re.MULTILINE)
@@ -68,6 +75,8 @@ def read_tail(path: Path) -> str:
 
 def explain(log: str) -> str:
     """What went wrong, as the end of a sentence without its full stop."""
+    if crashed := CRASH.search(log):
+        return shorten(describe_crash(*crashed.groups()))
     for pattern, reason in CAUSES:
         if found := re.search(pattern, log):
             return shorten(reason.format(*found.groups()))
@@ -76,6 +85,20 @@ def explain(log: str) -> str:
     if not errors:
         return NO_CAUSE
     return shorten("its last errors are: " + " | ".join(errors[-TAIL_LINES:]))
+
+
+def has_crashed(log: str) -> bool:
+    """Whether it ended without a reason of its own: it was killed, or there is a fault in it."""
+    return CRASH.search(log) is not None or explain(log) == NO_CAUSE
+
+
+def describe_crash(exception: str | None, number: str, stack: str) -> str:
+    """The signal, and where it came from, the innermost function first."""
+    said = f" ({exception})" if exception else ""
+    # The first two are what wrote this, and what the system called for it.
+    frames = [f"{name} ({file})" if file else name for name, file in FRAME.findall(stack)[2:]]
+    where = f"; its stack: {' < '.join(frames)}" if frames else ""
+    return f"it crashed by {signal.Signals(int(number)).name}{said}{where}"
 
 
 def shorten(reason: str) -> str:

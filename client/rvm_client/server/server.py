@@ -31,9 +31,9 @@ from rvm_client.server.command import server_arguments, server_command
 from rvm_client.server.environment import server_environment
 from rvm_client.server.install import TritonInstall, find_triton
 from rvm_client.server.log import (
-    NO_CAUSE,
     LogFollower,
     explain,
+    has_crashed,
     is_port_conflict,
     models_load_seconds,
     read_tail,
@@ -116,7 +116,7 @@ class TritonServer(Closing):
                 # Another program may take a free port before the server does.
                 if attempt == START_ATTEMPTS:
                     raise
-            except EndedSilentlyError:
+            except CrashedError:
                 if attempt > 1:
                     raise
 
@@ -272,13 +272,12 @@ class TritonServer(Closing):
 
     def _start_error(self) -> ServerStartError:
         log = read_tail(self._log)
-        reason = explain(log)
         error = ServerStartError
         if is_port_conflict(log):
             error = PortTakenError
-        elif reason == NO_CAUSE:
-            error = EndedSilentlyError
-        return error(f"the Triton server did not start: {reason}")
+        elif has_crashed(log):
+            error = CrashedError
+        return error(f"the Triton server did not start: {explain(log)}")
 
     def _order(self, word: str) -> None:
         assert self._guard.stdin is not None
@@ -331,8 +330,8 @@ class PortTakenError(ServerStartError):
     """Another program has one of the server's ports."""
 
 
-class EndedSilentlyError(ServerStartError):
-    """It ended and said nothing: it was killed, or crashed, which another try may not do."""
+class CrashedError(ServerStartError):
+    """It ended without a reason of its own, which another try may not do."""
 
 
 def kill_group(group: int) -> None:

@@ -70,6 +70,14 @@ from rvm_client.server.options import check_model_repository, check_ports, choos
             'E1123 server.cc:241] "CudaDriverHelper has not been initialized."\nI1123 fine',
             "its log names no cause",
         ),
+        (
+            "E1 m.cc:1] failed to infer\nterminate called after throwing an instance of 'Fault'\n"
+            "  what():  a message\nSignal (6) received.\n 0# 0x01 in /opt/bin/tritonserver\n"
+            " 1# 0x02 in /lib/libc.so.6\n 2# abort in /lib/libc.so.6\n 3# f(int, long)\n\n",
+            "it crashed by SIGABRT (a message); its stack: abort (libc.so.6) < f(int, long)",
+        ),
+        ("Signal (11) received.\n\nI1 fine", "it crashed by SIGSEGV"),
+        ("Signal (15) received.\nI1 fine", "its log names no cause"),
         ("", "its log names no cause"),
     ],
 )
