@@ -5,7 +5,10 @@ Each test is of both, the session that waits and the one for asyncio.
 
 import asyncio
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -15,7 +18,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tests.support.gateway import Gateway, serving
+from tests.support.gateway import Fault, Gateway, serving
 
 from rvm_client import (
     AsyncMattingSession,
@@ -324,25 +327,32 @@ def test_a_lost_request_goes_to_the_next_server(
         assert np.array_equal(alphas(mattes), alphas(session.matte(frames)))
 
 
+class WithoutRoomForBatchWork(Gateway):
+    """Refuses what says that it is no live frame."""
+
+    def _fault_of(self, request: Any) -> Fault | None:
+        is_batch = request.parameters["priority"].uint64_param == 2
+        return (grpc.StatusCode.UNAVAILABLE, "Request timeout expired") if is_batch else None
+
+
 @KINDS
 def test_batch_work_that_waits_in_vain_goes_as_live_work_does(triton_url: str, kind: Kind) -> None:
-    busy = (grpc.StatusCode.UNAVAILABLE, "Request timeout expired")
-    gateway = Gateway(triton_url, [busy] * 6)
+    gateway = WithoutRoomForBatchWork(triton_url)
     with serving(gateway) as url, kind(url, frames_per_request=1) as session:
-        assert len(session.matte(small()[:2])) == 2
+        assert len(session.matte(small()[:3])) == 3
     sent = [dict(request.parameters) for request in gateway.requests]
-    first, served, next_one = sent[0], sent[6], sent[7]
-    assert (first["priority"].uint64_param, served["priority"].uint64_param) == (2, 1)
-    assert next_one["priority"].uint64_param == 2
-    assert first["timeout"].int64_param == 2_000_000
-    assert "timeout" not in served
+    priorities = "".join(str(each["priority"].uint64_param) for each in sent)
+    # The first tells how long they take.
+    assert re.fullmatch("12+12+1", priorities)
+    assert sent[1]["timeout"].int64_param == 2_000_000
+    assert "timeout" not in sent[0]
 
 
 @KINDS
 def test_an_overloaded_server_refuses_at_once_and_says_how_long(
     triton_url: str, kind: Kind
 ) -> None:
-    """Twelve live streams, where the server's queue takes eight requests."""
+    """Twelve live streams, which could keep it busy for ever."""
     frame = np.ascontiguousarray(CASE.src[0])
     refused: list[ServerBusyError] = []
     done = []
@@ -378,3 +388,27 @@ def test_an_overloaded_server_refuses_at_once_and_says_how_long(
     assert all(0 < busy.retry_after_s < 10 for busy in refused)
     assert "as many requests as it takes" in str(refused[0])
     assert "request id" not in str(refused[0])
+
+
+BROKEN = """
+import sys
+import grpc._channel
+import numpy as np
+from rvm_client import MattingSession
+with MattingSession(sys.argv[1], live=True) as session:
+    frame = np.zeros((64, 64, 3), np.uint8)
+    session.matte_frame(frame)
+    def interrupted(_state):
+        raise KeyboardInterrupt
+    grpc._channel._run_channel_spin_thread = interrupted
+    session.matte_frame(frame)
+"""
+
+
+def test_an_interrupt_in_the_middle_of_grpc_does_not_hold_the_end(triton_url: str) -> None:
+    """A call that is made and never watched: gRPC waits for it when its channel is closed."""
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, triton_url], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 128 + signal.SIGINT or done.returncode == -signal.SIGINT
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from rvm_client import MattingSession
+from rvm_client.errors import ServerBusyError, ServerLostError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
 from rvm_client.matte import ChunkShape, MattingModel, shared_region
 from rvm_client.pixels import UInt8Array
@@ -169,4 +173,72 @@ def test_the_next_client_ends_what_a_killed_one_left(
     assert not list(Path("/dev/shm").glob("rvm-client-*"))
     assert len(regions(client) - before) == 1
     matte(triton_url, portrait[:1], 1, whole_shape(portrait, 1))
+    assert regions(client) == before
+
+
+@contextmanager
+def streams_that_fill_a_server(url: str) -> Iterator[None]:
+    """Live ones, of which one waits at any time."""
+    frame = np.ascontiguousarray(INT8_CASES[0].src[0])
+    is_over = threading.Event()
+
+    def stream() -> None:
+        with MattingSession(url, live=True, downsample_ratio=1.0) as session:
+            while not is_over.is_set():
+                with suppress(ServerBusyError):
+                    session.matte_frame(frame)
+
+    threads = [threading.Thread(target=stream) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_request_that_is_given_up_does_no_harm(
+    triton_url: str,
+    portrait: UInt8Array,
+    client: triton.InferenceServerClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server comes to it later, and writes its mattes where nobody reads any more."""
+    before = regions(client)
+
+    def alphas(model: MattingModel, late: int | None = None) -> list[UInt8Array]:
+        found = []
+        with model.session(0.5, whole_shape(portrait, 1)) as session, ExitStack() as streams:
+            for index, chunk in enumerate(session.staged(chunks_of(portrait, 1))):
+                if index == late:
+                    streams.enter_context(streams_that_fill_a_server(triton_url))
+                found.append(session.matte(chunk).pha.copy())
+        return found
+
+    with MattingModel(triton_url) as model:
+        expected = alphas(model)
+        assert np.array_equal(alphas(model, late=2), expected)
+        assert "has not come to a request of batch work in" in caplog.text
+        # It ended before the server let go of its memory; the next session sees to that.
+        assert np.array_equal(alphas(model), expected)
+    assert regions(client) == before
+
+
+def test_a_server_that_was_lost_in_vain_maps_no_more_in_the_end(
+    triton_url: str, portrait: UInt8Array, client: triton.InferenceServerClient
+) -> None:
+    """It did not answer in time, and is the one that is there after that, too."""
+    before = regions(client)
+    shape = whole_shape(portrait, 1)
+    for _ in range(3):
+        with (
+            MattingModel(triton_url, request_timeout_s=0.001, reconnect_s=1) as model,
+            model.session(0.5, shape) as session,
+            pytest.raises(ServerLostError),
+        ):
+            session.matte(next(session.staged(chunks_of(portrait, 1))))
+    matte(triton_url, portrait[:1], 1, shape)
+    matte(triton_url, portrait[:1], 1, shape)
     assert regions(client) == before

@@ -48,9 +48,12 @@ class Gateway(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mi
         """As the server, once the faults are used up."""
         self._check(context)
         self.requests.append(request)
-        if self._faults:
-            context.abort(*self._faults.pop(0))
+        if fault := self._fault_of(request):
+            context.abort(*fault)
         return self._passed_on("ModelInfer", request, context)
+
+    def _fault_of(self, request: Any) -> Fault | None:  # noqa: ARG002
+        return self._faults.pop(0) if self._faults else None
 
     def _passed_on(self, call: str, request: Any, context: Any) -> Any:
         self._check(context)

@@ -98,7 +98,7 @@ class AsyncMattingSession(BaseSession):
 
     async def _matte(self, chunk: SourceChunk) -> MatteChunk:
         session = self._opened.chunks
-        patience = session.begin(chunk)
+        session.begin(chunk)
         while True:
             connection = await self._connected(session.connection)
             try:
@@ -106,7 +106,7 @@ class AsyncMattingSession(BaseSession):
             except ServerLostError as lost:
                 await asyncio.to_thread(session.recover, lost)
             except ServerBusyError as busy:
-                await asyncio.sleep(patience.pause_s(busy))
+                await asyncio.sleep(await asyncio.to_thread(session.refused, busy))
             else:
                 return session.taken(answer, chunk)
 

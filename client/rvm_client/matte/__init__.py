@@ -5,9 +5,10 @@ from rvm_client.matte.connection import AsyncConnection, Connection, Request
 from rvm_client.matte.endpoint import Credentials
 from rvm_client.matte.fitness import check_golden_frame, check_golden_frames
 from rvm_client.matte.model import MattingModel, probe_within
+from rvm_client.matte.queueing import Label
 from rvm_client.matte.remote import RemoteServers
 from rvm_client.matte.served import ModelAddress
-from rvm_client.matte.session import ChunkSession, Label
+from rvm_client.matte.session import ChunkSession
 from rvm_client.matte.shared_region import shared_room_bytes
 from rvm_client.matte.transport import ChunkShape
 from rvm_client.matte.warm_up import warm_up

@@ -1,7 +1,9 @@
 """A connection to one Triton server: the only place where tritonclient is called, and fails."""
 
+import asyncio
 import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,9 +30,11 @@ from rvm_client.errors import (
 )
 from rvm_client.matte.endpoint import Credentials, Endpoint
 
-# For what a server that lives answers at once, and for a load with its warm-up.
-_CONTROL_TIMEOUT_S = 10.0
+# For what a server that lives answers at once, no more than for a request unless that has less than
+# it may take; and for a load with its warm-up.
+_CONTROL_TIMEOUT_S = 2.0, 10.0
 _LOAD_TIMEOUT_S = 600.0
+_CLOSE_S = 2.0
 # How often a request looks whether it should stop, and how long it may then go on: a server that
 # still works on frames in shared memory does not let go of the memory.
 _POLL_S = 0.1
@@ -73,6 +77,20 @@ class Request:
     """1 goes before 2 in the server's queue; 0: the model's default."""
     queue_timeout_s: float | None = None
     """How long it may wait there before it is refused; None: as long as the model allows."""
+    patience_s: float | None = None
+    """After how long without an answer it is given up; None: never."""
+
+
+class OvertakenError(ServerBusyError):
+    """A request was given up. The server may still come to it, and then uses its memory."""
+
+    def __init__(self, url: str, patience_s: float) -> None:
+        super().__init__(
+            f"the Triton server at {url} has not come to a request of batch work in "
+            f"{patience_s:.1f} s: it works for live streams, which go first, or hangs; send fewer "
+            "requests at once",
+            retry_after_s=0.0,
+        )
 
 
 class Connection(Closing):
@@ -103,7 +121,11 @@ class Connection(Closing):
     def close(self) -> None:
         """End the connection. May be called again."""
         self._is_closed = True
-        self._client.close()
+        # Where an exception such as Ctrl-C's broke a call in the middle of gRPC, it would wait for
+        # the call's end for ever.
+        closing = threading.Thread(target=self._client.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
 
     def infer(
         self, request: Request, is_stopped: Callable[[], bool] = lambda: False
@@ -112,6 +134,7 @@ class Connection(Closing):
 
         Raises:
             StoppedError: `is_stopped` said so meanwhile.
+            OvertakenError: its patience is at an end.
         """
         self._check_open()
         answers: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
@@ -127,12 +150,15 @@ class Connection(Closing):
                 result, error = answers.get(timeout=_POLL_S)
                 break
             except queue.Empty:
-                if not is_stopped():
-                    continue
-                stopped_s = stopped_s or time.monotonic()
-                if time.monotonic() > stopped_s + _GRACE_S:
+                now_s = time.monotonic()
+                if is_stopped():
+                    stopped_s = stopped_s or now_s
+                    if now_s > stopped_s + _GRACE_S:
+                        call.cancel()
+                        raise StoppedError("the work was stopped") from None
+                elif request.patience_s is not None and now_s > sent_s + request.patience_s:
                     call.cancel()
-                    raise StoppedError("the work was stopped") from None
+                    raise OvertakenError(self.url, request.patience_s) from None
         if error is not None:
             raise from_triton(error, self.url, self._pace.request_s) from error
         self._pace.note(time.monotonic() - sent_s)
@@ -200,16 +226,17 @@ class Connection(Closing):
                 name, f"/{name}", size_bytes, **self._control
             )
 
-    def unregister(self, name: str, timeout_s: float = _CONTROL_TIMEOUT_S) -> None:
+    def unregister(self, name: str, timeout_s: float | None = None) -> None:
         """End a mapping."""
+        arguments = self._control | ({"client_timeout": timeout_s} if timeout_s else {})
         with self._failing_clearly():
-            self._client.unregister_system_shared_memory(
-                name, headers=self._headers, client_timeout=timeout_s
-            )
+            self._client.unregister_system_shared_memory(name, **arguments)
 
     @property
     def _control(self) -> dict[str, Any]:
-        return {"headers": self._headers, "client_timeout": _CONTROL_TIMEOUT_S}
+        least_s, most_s = _CONTROL_TIMEOUT_S
+        timeout_s = min(most_s, max(least_s, self.request_timeout_s))
+        return {"headers": self._headers, "client_timeout": timeout_s}
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -242,9 +269,15 @@ class AsyncConnection:
         """Send one request and wait for its answer. Raises ServerError."""
         sent_s = time.monotonic()
         try:
-            result = await self._client.infer(
-                headers=self._headers, **_arguments(request, self._request_timeout_s)
+            result = await asyncio.wait_for(
+                self._client.infer(
+                    headers=self._headers, **_arguments(request, self._request_timeout_s)
+                ),
+                request.patience_s,
             )
+        except TimeoutError:
+            assert request.patience_s is not None
+            raise OvertakenError(self.url, request.patience_s) from None
         except InferenceServerException as exc:
             raise from_triton(exc, self.url, self._pace.request_s) from exc
         self._pace.note(time.monotonic() - sent_s)

@@ -20,9 +20,10 @@ from rvm_client.errors import (
 )
 from rvm_client.matte.connection import Connection
 from rvm_client.matte.endpoint import Credentials, is_on_this_machine
+from rvm_client.matte.queueing import Label, Queueing
 from rvm_client.matte.remote import RemoteServers
 from rvm_client.matte.served import ModelAddress, find_version, models_of
-from rvm_client.matte.session import ChunkSession, Label
+from rvm_client.matte.session import ChunkSession
 from rvm_client.matte.shared_region import SharedMemoryError
 from rvm_client.matte.transport import (
     ChunkShape,
@@ -229,9 +230,8 @@ class MattingModel(Closing):
             self,
             open_transport,
             began_with.version,
-            label=label,
             # Who is live has no use for what comes late.
-            busy_s=0.0 if label.is_live else self._busy_s,
+            queueing=Queueing(label, 0.0 if label.is_live else self._busy_s),
         )
 
     def infer(

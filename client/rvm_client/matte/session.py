@@ -4,10 +4,10 @@ The recurrent state belongs to the caller: a `ChunkSession` carries the state of
 from request to request, and the server keeps nothing.
 """
 
+import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import tritonclient.grpc as triton
@@ -15,59 +15,16 @@ import tritonclient.grpc as triton
 from rvm_client.closing import Closing
 from rvm_client.errors import ServerBusyError, ServerLostError, StoppedError
 from rvm_client.frames import MatteChunk, Role, SourceChunk
-from rvm_client.matte.connection import Connection, Request
+from rvm_client.matte.connection import Connection, OvertakenError, Request
+from rvm_client.matte.queueing import Queueing
 from rvm_client.matte.transport import State, Transport
 from rvm_client.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from rvm_client.matte.model import MattingModel
 
-_LIVE, _BATCH = 1, 2
-# Seconds in the server's queue. A live frame that waits longer is of no use.
-_LIVE_WAIT_S = 0.5
-# Live streams alone can fill a server: a batch request that has waited so long in vain takes its
-# turn among theirs.
-_BATCH_WAIT_S = 2.0
-_TURN_S = 1.0
 
-
-@dataclass(frozen=True)
-class Label:
-    """What the requests of a session say of themselves to the server."""
-
-    request_id: str = ""
-    """Each gets this and a number, and so stands in the server's log; empty: none."""
-    is_live: bool = False
-    """Whether they go before those of others that are not."""
-
-    def on(self, request: Request, number: int, *, has_waited: bool = False) -> Request:
-        """The request with it. One that has waited long enough goes before others, too."""
-        request_id = f"{self.request_id}-{number}" if self.request_id else ""
-        labelled = replace(request, request_id=request_id)
-        if self.is_live:
-            return replace(labelled, priority=_LIVE, queue_timeout_s=_LIVE_WAIT_S)
-        if has_waited:
-            return replace(labelled, priority=_LIVE)
-        return replace(labelled, priority=_BATCH, queue_timeout_s=_BATCH_WAIT_S)
-
-
-class Patience:
-    """How long one request is sent again and again to a server that is busy."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._began_s = time.monotonic()
-        self._limit_s = limit_s
-
-    @property
-    def waited_s(self) -> float:
-        """Since the first attempt."""
-        return time.monotonic() - self._began_s
-
-    def pause_s(self, busy: ServerBusyError) -> float:
-        """How long to wait before the next attempt. Raises `busy` where there is to be none."""
-        if self.waited_s + busy.retry_after_s > self._limit_s:
-            raise busy
-        return busy.retry_after_s
+_LOG = logging.getLogger(__name__)
 
 
 class ChunkSession(Closing):
@@ -75,7 +32,7 @@ class ChunkSession(Closing):
 
     A context manager where it was made with the shape of its largest chunk. `matte` does it all;
     who sends requests in another way has its parts: `begin`, `request`, then `taken`, or after an
-    error `recover` and `request` again.
+    error `recover` or `refused`, and `request` again.
     """
 
     def __init__(
@@ -84,16 +41,14 @@ class ChunkSession(Closing):
         open_transport: Callable[[], Transport],
         model_version: str,
         *,
-        label: Label,
-        busy_s: float,
+        queueing: Queueing,
     ) -> None:
         self._model = model
         self._open_transport = open_transport
-        self._label = label
-        self._busy_s = busy_s
+        self._queueing = queueing
+        self._given_up: Transport | None = None
         self._stopped = threading.Event()
         self._transport = self._opened()
-        self._requests = 0
         self.model_version = model_version
         self.warm_up_frames = 0
         """Frames that went through the model only for its state."""
@@ -119,6 +74,8 @@ class ChunkSession(Closing):
 
     def close(self) -> None:
         """Give back what the session holds."""
+        if self._given_up is not None:
+            self._given_up.let_go()
         self._transport.close()
 
     def stop(self) -> None:
@@ -143,14 +100,14 @@ class ChunkSession(Closing):
             ServerLostError: the server has gone, and its replacements too.
             StoppedError: `stop` was called.
         """
-        patience = self.begin(chunk)
+        self.begin(chunk)
         while True:
             try:
                 answer = self.connection.infer(self.request(chunk), self._stopped.is_set)
             except ServerLostError as lost:
                 self.recover(lost)
             except ServerBusyError as busy:
-                if self._stopped.wait(patience.pause_s(busy)):
+                if self._stopped.wait(self.refused(busy)):
                     raise StoppedError("the work was stopped") from None
             else:
                 return self.taken(answer, chunk)
@@ -174,22 +131,26 @@ class ChunkSession(Closing):
                 yield replace(matte, starts_scene=starts_scene, src=src)
                 starts_scene = False
 
-    def begin(self, chunk: SourceChunk) -> Patience:
-        """Make ready for the requests of a chunk; for how long they may be refused."""
-        self._requests += 1
+    def begin(self, chunk: SourceChunk) -> None:
+        """Make ready for the requests of a chunk."""
         if chunk.resets_state:
             self._transport.reset()
-        self._patience = Patience(self._busy_s)
-        return self._patience
+        self._queueing.begin()
 
     def request(self, chunk: SourceChunk) -> Request:
-        """What to send for a chunk."""
-        request = self._transport.request(chunk.src)
-        has_waited = self._patience.waited_s > _TURN_S
-        return self._label.on(request, self._requests, has_waited=has_waited)
+        """What to send for a chunk, now."""
+        if self._given_up is not None and self._given_up.let_go():
+            # The server has come to it.
+            self._given_up = None
+        return self._queueing.placed(
+            self._transport.request(chunk.src),
+            self.connection.request_timeout_s,
+            takes_turn=self._given_up is not None,
+        )
 
     def taken(self, answer: triton.InferResult, chunk: SourceChunk) -> MatteChunk:
         """The mattes of an answer, whose states the next request carries."""
+        self._queueing.answered()
         if chunk.role is Role.WARM_UP:
             self.warm_up_frames += len(chunk.pts)
         # What is not written does not take the place of what still is to be.
@@ -204,7 +165,30 @@ class ChunkSession(Closing):
             StoppedError: `stop` was called.
         """
         states = self._transport.states
+        self._transport.abandon()
         self._model.recover(lost, self._stopped.is_set)
+        if self._given_up is not None:
+            self._given_up.abandon()
+            self._given_up = None
+        self._go_on_from(states)
+
+    def refused(self, busy: ServerBusyError) -> float:
+        """Make ready for the next attempt; in how many seconds it may be.
+
+        Raises:
+            ServerBusyError: there is to be none.
+            ServerError: the server has gone, and others too.
+            StoppedError: `stop` was called.
+        """
+        pause_s = self._queueing.pause_s(busy)
+        if isinstance(busy, OvertakenError):
+            _LOG.warning("A request is sent again, among those of live streams: %s", busy)
+            # The server may come to it at any time, and would write where others are read.
+            self._given_up = self._transport
+            self._go_on_from(self._transport.states)
+        return pause_s
+
+    def _go_on_from(self, states: list[State]) -> None:
         transport = self._opened()
         transport.states = states
         self._transport = transport

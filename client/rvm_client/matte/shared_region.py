@@ -1,12 +1,13 @@
 """Memory that this process and a Triton server on the same machine both map.
 
 The segment loses its name as soon as the server has mapped it: whoever dies, and however, no
-file stays in /dev/shm. What can stay is the server's mapping of a client that was killed; the
-next client ends it.
+file stays in /dev/shm. What can stay is the server's mapping of a client that was killed, or of a
+request that the server had not come to at the end; the next region's maker ends it.
 """
 
 import contextlib
 import mmap
+import operator
 import os
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from rvm_client.errors import InferenceError, ServerError, ServerLostError
 from rvm_client.matte.connection import Connection
@@ -25,6 +26,8 @@ SEGMENTS = Path("/dev/shm")
 # must not hold us.
 _UNREGISTER_S = 2.0
 _NAME = re.compile(r"rvm-client-(\d+-\d+-\d+)-.*")
+# Those of this process that servers may still map, though nobody here has a use for them.
+_left: set[str] = set()
 
 
 class SharedMemoryError(Exception):
@@ -59,7 +62,7 @@ class SharedRegion:
             with OwnedFile(SEGMENTS, f"rvm-client-{identity()}-", mode=0o600) as segment:
                 self.name = segment.path.name
                 self._memory = _map(segment.descriptor, size_bytes)
-                _end_mappings_of_the_dead(connection)
+                _end_old_mappings(connection)
                 connection.register(self.name, size_bytes)
         except OSError as exc:
             raise SharedMemoryError(f"{size_bytes} bytes of {SEGMENTS}: {exc.strerror}") from exc
@@ -79,20 +82,33 @@ class SharedRegion:
         offset = array.ctypes.data - self._bytes.ctypes.data
         return offset if 0 <= offset < self._bytes.size else None
 
-    def close(self) -> None:
-        """End the registration. The memory goes when the last array over it does."""
-        with contextlib.suppress(ServerError):
-            self._unregister()
+    def let_go(self) -> bool:
+        """End the registration, unless the server still uses it; whether that was done.
+
+        The memory goes when the last array over it does.
+        """
+        try:
+            self._connection.unregister(self.name, _UNREGISTER_S)
+        except ServerError as exc:
+            self.abandon()
+            # One that has gone needs no second attempt.
+            return not isinstance(exc, InferenceError)
+        _left.discard(self.name)
+        return True
+
+    def abandon(self) -> None:
+        """Leave it to a server that may have gone, or may still be at work on it."""
+        _left.add(self.name)
 
     @retry(
-        retry=retry_if_exception_type(InferenceError),
+        retry=retry_if_result(operator.not_),
         stop=stop_after_delay(_UNREGISTER_S),
         wait=wait_fixed(0.05),
-        reraise=True,
+        retry_error_callback=lambda _state: None,
     )
-    def _unregister(self) -> None:
-        # The server may still hold the region for a moment after its last answer.
-        self._connection.unregister(self.name, _UNREGISTER_S)
+    def close(self) -> bool:
+        """`let_go`, and again: the server may hold the region for a moment after an answer."""
+        return self.let_go()
 
 
 def _map(descriptor: int, size_bytes: int) -> mmap.mmap:
@@ -101,10 +117,11 @@ def _map(descriptor: int, size_bytes: int) -> mmap.mmap:
     return mmap.mmap(descriptor, size_bytes)
 
 
-def _end_mappings_of_the_dead(connection: Connection) -> None:
+def _end_old_mappings(connection: Connection) -> None:
     for name in connection.regions():
         owner = _NAME.fullmatch(name)
-        if owner is not None and is_gone(owner[1]):
-            # Another client may have been faster.
+        if name in _left or (owner is not None and is_gone(owner[1])):
+            # Another client may have been faster, and a server may still use it.
             with contextlib.suppress(ServerError):
                 connection.unregister(name)
+                _left.discard(name)

@@ -76,8 +76,14 @@ class Transport(Protocol):
     def reset(self) -> None:
         """Forget the recurrent state: a new video begins."""
 
+    def let_go(self) -> bool:
+        """Give back what is held, unless the server still uses it; whether that was done."""
+
+    def abandon(self) -> None:
+        """Leave what is held to a server that may have gone."""
+
     def close(self) -> None:
-        """Give back what is held."""
+        """Give back what is held, and wait for the server to let go of it, within bounds."""
 
 
 class GrpcTransport:
@@ -112,6 +118,13 @@ class GrpcTransport:
     def reset(self) -> None:
         """See Transport."""
         self.states = start_states(self._model.state_dtype)
+
+    def let_go(self) -> bool:
+        """Nothing is held."""
+        return True
+
+    def abandon(self) -> None:
+        """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -216,6 +229,14 @@ class SharedMemoryTransport:
         self._state_shapes = [state.shape for state in states]
         for offset, state in zip(self._plan.states[0], states, strict=True):
             np.copyto(self._region.array(offset, state.shape, self._dtype), state)
+
+    def let_go(self) -> bool:
+        """See Transport."""
+        return self._region.let_go()
+
+    def abandon(self) -> None:
+        """See Transport."""
+        self._region.abandon()
 
     def close(self) -> None:
         """End the sharing."""
