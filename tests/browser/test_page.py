@@ -325,6 +325,44 @@ def test_a_video_is_fetched_from_an_address(tool: VideoTool, clip: Path) -> None
     expect(tool.page.locator(".thumb img")).to_be_visible()
 
 
+def test_a_part_that_is_drawn_in_the_picture_is_cut_out(
+    tool: VideoTool, clip: Path, tmp_path: Path
+) -> None:
+    tool.choose(clip)
+    tool.await_preview()
+    tool.page.get_by_text("More options").click()
+    tool.button("Cut a part out").click()
+    box = tool.frame.bounding_box()
+    assert box is not None
+    left, top = box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"]
+    tool.page.mouse.move(left, top)
+    tool.page.mouse.down()
+    tool.page.mouse.move(left + 0.2 * box["width"], top + 0.2 * box["height"], steps=3)
+    tool.page.mouse.move(left + 0.4 * box["width"], top + 0.5 * box["height"])
+    tool.page.mouse.up()
+    names = ("Left", "Top", "Right", "Bottom")
+    edges = [tool.page.get_by_label(name, exact=True) for name in names]
+    assert [round(float(edge.input_value())) for edge in edges] == [30, 60, 70, 100]
+    # The next drag is the slider's again.
+    tool.page.mouse.move(left, top)
+    tool.page.mouse.down()
+    tool.page.mouse.move(left + 9, top)
+    tool.page.mouse.up()
+    assert round(float(edges[0].input_value())) == 30
+    edges[1].fill("50")
+    tool.start()
+    tool.await_result()
+    (rgba,) = read_rgba_at(tool.download("WebM", tmp_path), [0.2])
+    rows, columns_ = (
+        slice(int(0.53 * HEIGHT), HEIGHT),
+        slice(int(0.32 * WIDTH), int(0.68 * WIDTH)),
+    )
+    assert rgba[rows, columns_, 3].max() < 8
+    assert near(part(rgba, 0.3, 0.45, 0.45, 0.55)[..., 3], 255)
+    tool.button("Remove this part").click()
+    expect(edges[0]).to_have_count(0)
+
+
 def test_a_file_that_is_no_video_says_so(tool: VideoTool, tmp_path: Path) -> None:
     bad = tmp_path / "letter.mp4"
     bad.write_bytes(b"Dear reader, this is a letter.\n" * 200)

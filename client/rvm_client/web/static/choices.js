@@ -9,6 +9,7 @@
 // fields(value, ctx)  the job's fields it makes; without it, {name: value}
 // names      the fields that an error of the server may begin with; without it, [name]
 
+import { areaFields } from "./areas.js";
 import { T } from "./texts.js";
 
 const takesBackground = (ctx) => ctx.facts.some((facts) => facts.takes_background);
@@ -61,6 +62,16 @@ export const OPTIONS = [
     initial: "person",
     needs: "source_type",
     items: () => itemsOf("source_type", ["person", "green_screen", "auto"]),
+  },
+  {
+    name: "areas",
+    kind: "areas",
+    initial: [],
+    more: true,
+    needs: "exclude",
+    names: ["exclude"],
+    // Behind the row of the subject, whose field it may extend.
+    fields: (value, ctx) => areaFields(value, ctx.values.subject),
   },
   {
     name: "edges",

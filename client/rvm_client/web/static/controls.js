@@ -1,6 +1,7 @@
 // A control for each kind of option. Each is (row, value, change, ctx) -> {element, update}:
 // `change` takes the new value, `update(ctx)` follows what the rest of the page does.
 
+import { areas } from "./areas.js";
 import { button, el, freshId, segments, write } from "./dom.js";
 import { PRESETS } from "./choices.js";
 import { T } from "./texts.js";
@@ -31,7 +32,7 @@ export function controlOf(row, value, change, ctx) {
   };
 }
 
-const KINDS = { presets, toggle, choice, trim, rate, background, sliders };
+const KINDS = { presets, toggle, choice, trim, rate, background, sliders, areas };
 
 function presets(_row, value, change, _ctx, _id, texts) {
   const sentence = el("p", { class: "sentence", textContent: T.presets[value].sentence });
@@ -79,7 +80,7 @@ function trim(_row, value, change, ctx, id, texts) {
       on: { input: () => { now[name] = input.value; change({ ...now }); } },
     });
     const here = button(texts.here, () => {
-      input.value = now[name] = String(Math.round(ctx.shownSeconds() * 1000) / 1000);
+      input.value = now[name] = String(Math.round(ctx.stage.seconds * 1000) / 1000);
       change({ ...now });
     }, { quiet: true });
     here.title = texts.hereTitle[name];

@@ -80,7 +80,7 @@ class Page {
     }
     if (this.panel?.video.id !== video.id) {
       this.panel?.close();
-      this.panel = new Panel(this.settings, video, () => this.stage.seconds, (job) => this.started(job));
+      this.panel = new Panel(this.settings, video, this.stage, (job) => this.started(job));
       this.side.replaceChildren(this.panel.element);
     }
     this.panel.update(video);

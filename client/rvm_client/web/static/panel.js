@@ -20,12 +20,13 @@ const kept = {
 };
 
 export class Panel {
-  /** `shownSeconds()` is the moment in the stage; `started(job)` is called with a new job. */
-  constructor(settings, video, shownSeconds, started) {
+  /** `stage` is where the video is looked at; `started(job)` is called with a new job. */
+  constructor(settings, video, stage, started) {
     this.settings = settings;
     this.video = video;
     this.started = started;
-    this.shownSeconds = shownSeconds;
+    this.stage = stage;
+    stage.showAreas([]);
     this.choices = { ...initialChoices(settings), ...kept.read(video.id) };
     this.code = new CodeBox();
     this.controls = new Map();
@@ -49,13 +50,15 @@ export class Panel {
     clearTimeout(this.asked);
     this.question?.abort();
     this.unfollow();
+    this.stage.draw(null);
+    this.stage.showAreas([]);
   }
 
   get context() {
     const facts = this.settings.output_types.filter((type) => this.choices.types.includes(type.name));
     return {
       facts, backdrop, video: this.video, settings: this.settings, values: this.choices.values,
-      shownSeconds: this.shownSeconds,
+      stage: this.stage,
     };
   }
 

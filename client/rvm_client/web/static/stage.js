@@ -1,5 +1,6 @@
 // Where a video is looked at: before and after in step, over any background, as close as one likes.
 
+import { AreaLayer, boxBetween } from "./areas.js";
 import { backdropLayer, backdropPicker } from "./backdrop.js";
 import { button, el, icon, segments, write } from "./dom.js";
 import { clock } from "./format.js";
@@ -18,7 +19,9 @@ export class Stage {
     this.view = "compare";
     this.before = el("div", { class: "before" });
     this.after = el("div", { class: "after" });
-    this.inner = el("div", { class: "inner" }, backdropLayer(), this.after, this.before);
+    this.areas = new AreaLayer();
+    this.drawn = null;
+    this.inner = el("div", { class: "inner" }, backdropLayer(), this.after, this.before, this.areas.element);
     this.wait = el("p", { class: "wait" });
     this.frame = el("div", { class: "frame", tabindex: 0, role: "group", "aria-label": T.stage.label });
     this.split = new Split(this.frame, this.before);
@@ -197,9 +200,26 @@ export class Stage {
     }
   }
 
-  /** A drag moves the slider, or the picture where it is larger than its frame. */
+  /** Show boxes over the picture, as in areas.js. */
+  showAreas(list) {
+    this.areas.show(list);
+  }
+
+  /** Let the next drag draw a box, each state of which `drawn` gets; null: no longer. */
+  draw(drawn) {
+    this.drawn = drawn;
+    this.frame.classList.toggle("drawing", Boolean(drawn));
+  }
+
+  /** A drag draws a box, moves the slider, or the picture where it is larger than its frame. */
   drag(event) {
     if (event.button !== 0 || event.target === this.split.input) {
+      return;
+    }
+    if (this.drawn) {
+      const { drawn } = this;
+      const from = this.zoom.pictured(event);
+      this.follow(event, (now) => drawn(boxBetween(from, this.zoom.pictured(now))), () => this.draw(null));
       return;
     }
     const onHandle = event.target.closest(".handle");
@@ -215,11 +235,18 @@ export class Stage {
     if (slides) {
       this.split.follow(event);
     }
+    this.follow(event, move);
+  }
+
+  /** Call `move` with each event of a drag that begins, and `ended` at its end. */
+  follow(event, move, ended = () => {}) {
+    const over = new AbortController();
+    const { signal } = over;
+    const end = () => { over.abort(); ended(); };
     this.frame.setPointerCapture(event.pointerId);
-    this.frame.addEventListener("pointermove", move);
-    const end = () => this.frame.removeEventListener("pointermove", move);
-    this.frame.addEventListener("pointerup", end, { once: true });
-    this.frame.addEventListener("pointercancel", end, { once: true });
+    this.frame.addEventListener("pointermove", move, { signal });
+    this.frame.addEventListener("pointerup", end, { signal });
+    this.frame.addEventListener("pointercancel", end, { signal });
   }
 
   press(event) {

@@ -28,6 +28,12 @@ export class Zoom {
     return (fraction - this.left) / this.scale;
   }
 
+  /** Where an event lies in the picture, as fractions of its width and height. */
+  pictured(event) {
+    const [x, y] = this.point(event);
+    return [this.inside(x), (y - this.top) / this.scale];
+  }
+
   /** Zoom by a factor, about a point given as fractions of the frame. */
   by(factor, x = 0.5, y = 0.5) {
     const scale = Math.min(LARGEST, Math.max(1, this.scale * factor));
