@@ -17,7 +17,8 @@ _LIVE_WAIT_S = 0.5
 _BATCH_WAIT_S = 2.0
 # A batch request that was refused for so long takes its turn among live ones.
 _TURN_S = 1.0
-# Who waits so many times as long as ever before is not at work, but waits.
+# What takes so long, and so many times as long as any before, is not at work, but waits.
+_GIVE_UP_S = 4.0
 _LONGEST_TIMES = 3.0
 # Of the limit for a request, after which its server counts as lost.
 _LIMIT_SHARE = 0.8
@@ -70,7 +71,7 @@ class Queueing:
         if self._longest_s is None or has_waited or takes_turn:
             return replace(labelled, priority=_LIVE)
         patience_s = min(
-            _BATCH_WAIT_S + _LONGEST_TIMES * self._longest_s, _LIMIT_SHARE * request_limit_s
+            _GIVE_UP_S + _LONGEST_TIMES * self._longest_s, _LIMIT_SHARE * request_limit_s
         )
         return replace(
             labelled, priority=_BATCH, queue_timeout_s=_BATCH_WAIT_S, patience_s=patience_s
