@@ -178,8 +178,8 @@ def test_the_next_client_ends_what_a_killed_one_left(
 
 @contextmanager
 def streams_that_fill_a_server(url: str) -> Iterator[None]:
-    """Live ones, of which one waits at any time."""
-    frame = np.ascontiguousarray(INT8_CASES[0].src[0])
+    """Live ones, of which one waits at any time, and not for as long as they may."""
+    frame = np.ascontiguousarray(INT8_CASES[0].src[0, ::2, ::2])
     is_over = threading.Event()
 
     def stream() -> None:
@@ -188,7 +188,7 @@ def streams_that_fill_a_server(url: str) -> Iterator[None]:
                 with suppress(ServerBusyError):
                     session.matte_frame(frame)
 
-    threads = [threading.Thread(target=stream) for _ in range(4)]
+    threads = [threading.Thread(target=stream) for _ in range(6)]
     for thread in threads:
         thread.start()
     try:
@@ -199,7 +199,9 @@ def streams_that_fill_a_server(url: str) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
 def test_a_request_that_is_given_up_does_no_harm(
+    is_shared: bool,
     triton_url: str,
     portrait: UInt8Array,
     client: triton.InferenceServerClient,
@@ -207,11 +209,13 @@ def test_a_request_that_is_given_up_does_no_harm(
 ) -> None:
     """The server comes to it later, and writes its mattes where nobody reads any more."""
     before = regions(client)
+    frames = portrait[:5]
+    shape = whole_shape(frames, 1) if is_shared else None
 
     def alphas(model: MattingModel, late: int | None = None) -> list[UInt8Array]:
         found = []
-        with model.session(0.5, whole_shape(portrait, 1)) as session, ExitStack() as streams:
-            for index, chunk in enumerate(session.staged(chunks_of(portrait, 1))):
+        with model.session(0.5, shape) as session, ExitStack() as streams:
+            for index, chunk in enumerate(session.staged(chunks_of(frames, 1))):
                 if index == late:
                     streams.enter_context(streams_that_fill_a_server(triton_url))
                 found.append(session.matte(chunk).pha.copy())
@@ -219,8 +223,12 @@ def test_a_request_that_is_given_up_does_no_harm(
 
     with MattingModel(triton_url) as model:
         expected = alphas(model)
-        assert np.array_equal(alphas(model, late=2), expected)
-        assert "has not come to a request of batch work in" in caplog.text
+        for _ in range(5):
+            assert np.array_equal(alphas(model, late=2), expected)
+            if "has not come to a request of batch work in" in caplog.text:
+                break
+        else:
+            pytest.fail("the server came to each request")
         # It ended before the server let go of its memory; the next session sees to that.
         assert np.array_equal(alphas(model), expected)
     assert regions(client) == before

@@ -52,7 +52,12 @@ async function load(name) {
 
 async function seek(seconds) {
   const done = happens("seeked");
-  const shown = soon((resolve) => video.requestVideoFrameCallback(resolve));
+  // A frame of before may be on its way to the screen.
+  const shown = soon((resolve) => {
+    const look = (_now, {mediaTime}) => mediaTime > seconds - 0.045 && mediaTime < seconds + 0.001
+      ? resolve() : video.requestVideoFrameCallback(look);
+    video.requestVideoFrameCallback(look);
+  });
   video.currentTime = seconds;
   await done;
   await shown;

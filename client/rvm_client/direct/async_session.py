@@ -100,6 +100,8 @@ class AsyncMattingSession(BaseSession):
         session = self._opened.chunks
         session.begin(chunk)
         while True:
+            if session.has_given_up:
+                await asyncio.to_thread(session.let_go)
             connection = await self._connected(session.connection)
             try:
                 answer = await connection.infer(session.request(chunk))

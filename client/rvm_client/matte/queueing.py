@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 
 from rvm_client.errors import ServerBusyError
-from rvm_client.matte.connection import Request
+from rvm_client.matte.connection import OvertakenError, Request
 
 _LIVE, _BATCH = 1, 2
 # Seconds in the server's queue. A live frame that waits longer is of no use.
@@ -17,6 +17,8 @@ _LIVE_WAIT_S = 0.5
 _BATCH_WAIT_S = 2.0
 # A batch request that was refused for so long takes its turn among live ones.
 _TURN_S = 1.0
+# After a request that was given up, the next ones do so, too, for so long at least.
+_TURNS_FOR_S = 30.0
 # What takes so long, and so many times as long as any before, is not at work, but waits.
 _GIVE_UP_S = 4.0
 _LONGEST_TIMES = 3.0
@@ -46,6 +48,7 @@ class Queueing:
         self._label = label
         self._limit_s = limit_s
         self._count = 0
+        self._began_s = self._sent_s = self._turns_until_s = time.monotonic()
         self._longest_s: float | None = None
 
     def begin(self) -> None:
@@ -67,8 +70,9 @@ class Queueing:
         if self._label.is_live:
             return replace(labelled, priority=_LIVE, queue_timeout_s=_LIVE_WAIT_S)
         has_waited = self._sent_s - self._began_s > _TURN_S
+        takes_turn = takes_turn or has_waited or self._sent_s < self._turns_until_s
         # The first one tells how long they take.
-        if self._longest_s is None or has_waited or takes_turn:
+        if takes_turn or self._longest_s is None:
             return replace(labelled, priority=_LIVE)
         patience_s = min(
             _GIVE_UP_S + _LONGEST_TIMES * self._longest_s, _LIMIT_SHARE * request_limit_s
@@ -83,6 +87,9 @@ class Queueing:
 
     def pause_s(self, busy: ServerBusyError) -> float:
         """How long to wait before the next attempt. Raises `busy` where there is to be none."""
-        if time.monotonic() - self._began_s + busy.retry_after_s > self._limit_s:
+        now_s = time.monotonic()
+        if isinstance(busy, OvertakenError):
+            self._turns_until_s = now_s + _TURNS_FOR_S
+        if now_s - self._began_s + busy.retry_after_s > self._limit_s:
             raise busy
         return busy.retry_after_s

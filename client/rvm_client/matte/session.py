@@ -102,6 +102,8 @@ class ChunkSession(Closing):
         """
         self.begin(chunk)
         while True:
+            if self.has_given_up:
+                self.let_go()
             try:
                 answer = self.connection.infer(self.request(chunk), self._stopped.is_set)
             except ServerLostError as lost:
@@ -139,14 +141,21 @@ class ChunkSession(Closing):
 
     def request(self, chunk: SourceChunk) -> Request:
         """What to send for a chunk, now."""
-        if self._given_up is not None and self._given_up.let_go():
-            # The server has come to it.
-            self._given_up = None
         return self._queueing.placed(
             self._transport.request(chunk.src),
             self.connection.request_timeout_s,
-            takes_turn=self._given_up is not None,
+            takes_turn=self.has_given_up,
         )
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether there is a request that the server may still come to."""
+        return self._given_up is not None
+
+    def let_go(self) -> None:
+        """Give back the memory of such a request, if the server has come to it; asks the server."""
+        if self._given_up is not None and self._given_up.let_go():
+            self._given_up = None
 
     def taken(self, answer: triton.InferResult, chunk: SourceChunk) -> MatteChunk:
         """The mattes of an answer, whose states the next request carries."""
