@@ -19,9 +19,11 @@ _BATCH_WAIT_S = 2.0
 _TURN_S = 1.0
 # After a request that was given up, the next ones do so, too, for so long at least.
 _TURNS_FOR_S = 30.0
-# What takes so long, and so many times as long as any before, is not at work, but waits.
+# What takes so long, and so many times as long as the latest ones, is not at work, but waits. Each
+# answer counts less with the next one.
 _GIVE_UP_S = 4.0
 _LONGEST_TIMES = 3.0
+_FADING = 0.8
 # Of the limit for a request, after which its server counts as lost.
 _LIMIT_SHARE = 0.8
 
@@ -83,7 +85,8 @@ class Queueing:
 
     def answered(self) -> None:
         """The request was done."""
-        self._longest_s = max(time.monotonic() - self._sent_s, self._longest_s or 0.0)
+        faded_s = _FADING * (self._longest_s or 0.0)
+        self._longest_s = max(time.monotonic() - self._sent_s, faded_s)
 
     def pause_s(self, busy: ServerBusyError) -> float:
         """How long to wait before the next attempt. Raises `busy` where there is to be none."""
