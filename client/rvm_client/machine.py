@@ -14,13 +14,10 @@ import logging
 import math
 import mmap
 import os
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from rvm_client.config import Settings
 from rvm_client.errors import OutOfMemoryError, printable
@@ -184,58 +181,3 @@ def say_once(sentence: str) -> None:
         sentence: the same for the same cause, so it names no file.
     """
     _LOG.warning(printable(sentence))
-
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Signalled(KeyboardInterrupt):
-    """What Ctrl-C raises, under a name of its own, with the signal's number.
-
-    Where KeyboardInterrupt itself ends an `exec` of source text, as dataclasses do at an import,
-    Python notes it, and at its end kills the process by SIGINT although it was caught.
-    """
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def stop_on_signals() -> None:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt.
-
-    Ctrl-C does it again, too, where a shell started this program with SIGINT ignored, as shells
-    do with background jobs. SIGHUP, the end of the terminal, stays ignored under `nohup`.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _raise)
-
-
-@contextlib.contextmanager
-def signals_held() -> Iterator[None]:
-    """Let what `stop_on_signals` raises wait for the end of the block.
-
-    Modules that are written in C lose what is raised while they import others, and break. For the
-    main thread.
-    """
-    held: list[int] = []
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        held.append(number)
-
-    ours = [number for number in _STOPPING if signal.getsignal(number) is _raise]
-    for number in ours:
-        signal.signal(number, hold)
-    try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, _raise)
-    if held:
-        raise Signalled(held[0])
-
-
-def _raise(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Signalled(number)

@@ -16,11 +16,12 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rvm_client.closing import Closing
+from rvm_client.signals import signals_held
 
 _BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
 _TOKEN_BYTES = 6
@@ -41,13 +42,16 @@ class OwnedFile(Closing):
         OSError: it cannot be made.
     """
 
+    descriptor = -1
+
     def __init__(self, folder: Path, start: str, end: str = "", *, mode: int = 0o666) -> None:
         def make() -> Path:
             path = folder / _new_name(start, end)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode))
             return path
 
-        self.path, self.descriptor = _hold(make, os.O_RDWR)
+        with _whole_or_not(self):
+            self.path, self.descriptor = _hold(make, os.O_RDWR)
 
     def publish(self, target: Path) -> None:
         """Give it another name, in place of an older file, and let go of it."""
@@ -77,6 +81,8 @@ class OwnedFolder(Closing):
         OSError: it cannot be made.
     """
 
+    descriptor = -1
+
     def __init__(
         self,
         prefix: str,
@@ -91,7 +97,8 @@ class OwnedFolder(Closing):
             path.mkdir(mode=0o700)
             return path
 
-        self.path, self.descriptor = _hold(make, os.O_RDONLY | os.O_DIRECTORY)
+        with _whole_or_not(self):
+            self.path, self.descriptor = _hold(make, os.O_RDONLY | os.O_DIRECTORY)
 
     def close(self) -> None:
         """Remove the folder, as far as that is allowed."""
@@ -161,6 +168,18 @@ def _boot() -> str:
         return _BOOT_FILE.read_text()[:8]
     except OSError:
         return "00000000"
+
+
+@contextmanager
+def _whole_or_not(owned: OwnedFile | OwnedFolder) -> Iterator[None]:
+    """Let a signal wait until it is made, and then remove it."""
+    try:
+        with signals_held():
+            yield
+    except BaseException:
+        if owned.descriptor >= 0:
+            owned.close()
+        raise
 
 
 def _hold(make: Callable[[], Path], flags: int) -> tuple[Path, int]:

@@ -1,12 +1,8 @@
 """What a process asks of its machine, each in a process of its own."""
 
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-import pytest
 
 # Each thread takes its memory while all of them live.
 _PROGRAM = """
@@ -59,28 +55,6 @@ def test_memory_is_kept_private() -> None:
     assert done.stdout == "1 0\n"
 
 
-# Dataclasses and named tuples are made by an exec of source text, so that a signal at an import
-# may come in one.
-_STOPPED_IN_EXEC = """
-import os, sys
-from rvm_client.machine import stop_on_signals
-stop_on_signals()
-try:
-    exec(f"os.kill(os.getpid(), {sys.argv[1]}); [None for _ in range(10)]")
-except KeyboardInterrupt:
-    sys.exit(7)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_was_caught_leaves_the_exit_status_alone(
-    number: signal.Signals, tmp_path: Path
-) -> None:
-    (tmp_path / "program.py").write_text(_STOPPED_IN_EXEC)
-    command = [sys.executable, "-m", "program", str(int(number))]
-    assert subprocess.run(command, cwd=tmp_path).returncode == 7
-
-
 _SLEEPS_FIRST = """
 import time
 time.sleep(0.3)
@@ -95,27 +69,3 @@ def test_the_age_of_a_process_counts_from_its_start() -> None:
     age_s = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     # The kernel counts a process's start in ticks of 10 ms.
     assert 0.3 < age_s < time.monotonic() - started_s + 0.02
-
-
-_HELD = """
-import os, signal
-from rvm_client.machine import Signalled, signals_held, stop_on_signals
-stop_on_signals()
-done = False
-try:
-    with signals_held():
-        os.kill(os.getpid(), signal.SIGTERM)
-        done = True
-    print("not raised")
-except Signalled as exc:
-    print(exc.number, done)
-try:
-    os.kill(os.getpid(), signal.SIGINT)
-except Signalled as exc:
-    print(exc.number)
-"""
-
-
-def test_a_signal_waits_for_the_end_of_a_block() -> None:
-    run = subprocess.run([sys.executable, "-c", _HELD], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == [str(int(signal.SIGTERM)), "True", str(int(signal.SIGINT))]

@@ -190,3 +190,36 @@ def test_folders_are_made_where_temporary_files_are(
 def test_a_file_may_be_its_owners_alone(tmp_path: Path) -> None:
     with OwnedFile(tmp_path, "segment-", mode=0o600) as made:
         assert made.path.stat().st_mode & 0o777 == 0o600
+
+
+# It is there, and about to be opened once more to be locked.
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from rvm_client.owned import OwnedFolder, part_file
+from rvm_client.signals import stop_on_signals
+stop_on_signals()
+folder = Path(sys.argv[1])
+struck = False
+def strike(event, arguments):
+    global struck
+    if event == "open" and not struck and any(folder.iterdir()):
+        struck = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        [None for _ in range(10)]
+sys.addaudithook(strike)
+try:
+    if sys.argv[2] == "file":
+        made = part_file(folder / "out.mp4")
+    else:
+        made = OwnedFolder("rvm-test", folder)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_signal_while_it_is_made_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED, str(tmp_path), kind])
+    assert done.returncode == 7
+    assert names(tmp_path) == []

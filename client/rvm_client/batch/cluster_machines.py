@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from rvm_client.errors import ConfigError, ServerUnreachableError, printable
-from rvm_client.machine import stop_on_signals
+from rvm_client.signals import stop_on_signals
 
 # Ray starts an actor's process again as often as it ends: of what ends it too often, we keep count.
 _MAX_RESTARTS = -1

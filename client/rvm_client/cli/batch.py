@@ -19,8 +19,9 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, batch_flags, matte_options, row_flags
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import RvmError, StoppedError, UsageError
-from rvm_client.machine import Signalled, naming_want_of_memory, share_one_heap, stop_on_signals
+from rvm_client.machine import naming_want_of_memory, share_one_heap
 from rvm_client.output_types import OutputType
+from rvm_client.signals import Signalled, stop_on_signals
 
 if TYPE_CHECKING:
     from rvm_client.batch import Engine, Item, Listed, Target

@@ -16,13 +16,9 @@ from rvm_client import __version__
 from rvm_client.cli.flags import background_of, matte_flags, matte_options, output_type_of
 from rvm_client.config import load_settings
 from rvm_client.errors import RvmError, StoppedError
-from rvm_client.machine import (
-    naming_want_of_memory,
-    share_one_heap,
-    signals_held,
-    stop_on_signals,
-)
+from rvm_client.machine import naming_want_of_memory, share_one_heap
 from rvm_client.server import ServerOptions, StartingServer
+from rvm_client.signals import signals_held, stop_on_signals
 
 if TYPE_CHECKING:
     from rvm_client.pipeline import MatteResult

@@ -9,8 +9,8 @@ import click
 
 from rvm_client.config import BucketLocation, folder_or_bucket, load_settings
 from rvm_client.errors import RvmError
-from rvm_client.machine import stop_on_signals
 from rvm_client.server import ServerOptions, Supervisor, TritonServer, active_version
+from rvm_client.signals import stop_on_signals
 
 PORT = click.IntRange(0, 65535)
 FILE = click.Path(path_type=Path, dir_okay=False)

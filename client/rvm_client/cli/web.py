@@ -11,7 +11,8 @@ from rvm_client import __version__
 from rvm_client.cli.serve import FILE, PORT, FolderOrBucket
 from rvm_client.config import BucketLocation, Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError
-from rvm_client.machine import keep_memory_private, share_one_heap, stop_on_signals
+from rvm_client.machine import keep_memory_private, share_one_heap
+from rvm_client.signals import stop_on_signals
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

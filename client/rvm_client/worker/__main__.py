@@ -22,14 +22,10 @@ from pathlib import Path
 
 from rvm_client.config import Settings, load_settings
 from rvm_client.errors import ConfigError, RvmError, ServerStartError, StoppedError
-from rvm_client.machine import (
-    keep_memory_private,
-    share_one_heap,
-    signals_held,
-    stop_on_signals,
-)
+from rvm_client.machine import keep_memory_private, share_one_heap
 from rvm_client.owned import sweep
 from rvm_client.server import SEGMENT_FOLDER, ServerOptions, StartingServer
+from rvm_client.signals import signals_held, stop_on_signals
 from rvm_client.worker.cold_start import ColdStart
 
 
