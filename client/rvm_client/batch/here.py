@@ -16,6 +16,9 @@ from rvm_client.pipeline import MatteProgress
 from rvm_client.server import ServerOptions, active_version
 from rvm_client.wire import ModelKind, Variant
 
+# A signal that came just before the main thread waited is seen when it wakes.
+_LOOK_S = 0.5
+
 
 class Here(Closing):
     """See Engine. A server of our own is started with the first item that is to be done.
@@ -81,7 +84,7 @@ class Here(Closing):
             while waiting or going:
                 while waiting and len(going) < workplace.items_at_once:
                     going.add(pool.submit(do, waiting.popleft()))
-                done, going = futures.wait(going, return_when=futures.FIRST_COMPLETED)
+                done, going = futures.wait(going, _LOOK_S, futures.FIRST_COMPLETED)
                 for work in done:
                     yield work.result()
         finally:
