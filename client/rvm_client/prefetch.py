@@ -3,9 +3,11 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from rvm_client.errors import StoppedError
+from rvm_client.signals import signals_held
 
 T = TypeVar("T")
 
@@ -48,7 +50,15 @@ class Prefetch(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Iterator[T]:
-        self._thread.start()
+        try:
+            with signals_held():
+                self._thread.start()
+        except BaseException:
+            # Nobody else would: what the thread reads may be closed now.
+            self._closed.set()
+            with suppress(RuntimeError):
+                self._thread.join()
+            raise
         return self._items()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -72,6 +82,8 @@ class Prefetch(Generic[T]):
     def _run(self) -> None:
         error: BaseException | None = None
         try:
+            if self._closed.is_set():
+                return
             for item in self._source:
                 if not self._put(item):
                     break

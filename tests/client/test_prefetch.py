@@ -66,3 +66,31 @@ def test_stages_in_a_row_end_together() -> None:
     ):
         assert next(second) == 0
     assert not {"first", "second"} & {thread.name for thread in threading.enumerate()}
+
+
+def test_an_interrupt_while_it_starts_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it reads is closed next, by whoever opened it."""
+    is_reading, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            is_reading.set()
+            may_end.wait(5)
+            yield 0
+        finally:
+            ended.set()
+
+    begin = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        begin(thread)
+        assert is_reading.wait(5)
+        monkeypatch.undo()
+        begin(threading.Timer(0.2, may_end.set))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Prefetch(source(), depth=1, name="numbers").__enter__()
+    assert ended.is_set()
+    assert "numbers" not in {thread.name for thread in threading.enumerate()}
